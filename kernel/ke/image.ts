@@ -1,0 +1,128 @@
+/**
+ * Driver images and the routines in them.
+ *
+ * Functions cannot travel between threads, so a routine that the kernel calls is an exported function of an image:
+ * the image's number and the place of the export's name in the sorted list make an id that is the same on every
+ * processor. Ids are never used again, and image 0 is the kernel's own.
+ */
+import { routines } from '../rtl/routine.ts'
+import { BugCode } from './bugcodes.ts'
+import { bugCheck, driverOf } from './bugcheck.ts'
+import { cpu } from './pcr.ts'
+
+export type Routine = (...args: any[]) => any
+
+const ROUTINES_PER_IMAGE = 4096
+const ROUTINE_ID = Symbol('routine id')
+type Registered = Routine & { [ROUTINE_ID]?: number }
+
+interface Image {
+  readonly name: string
+  readonly url: string
+  readonly routines: Routine[]
+  isLoaded: boolean
+}
+
+/** Images by number. */
+const images: (Image | undefined)[] = []
+/** Routines that are no exports, on a machine booted with `localRoutines`. */
+const localRoutines: Routine[] = []
+const LOCAL_IMAGE = 0x7ffff
+
+/** Numbers of the kernel's own routines. */
+const kernelRoutines: Routine[] = []
+
+/** Gives a routine of the kernel's own its id. Called while modules load, so in one order everywhere. */
+export function kernelRoutine<F extends Routine>(routine: F): F {
+  ;(routine as Registered)[ROUTINE_ID] = kernelRoutines.length
+  kernelRoutines.push(routine)
+  return routine
+}
+kernelRoutine(() => {}) // id 0 is NULL
+
+/** Registers the exports of an image on this processor. */
+export function registerImage(number: number, name: string, url: string, exports: Record<string, unknown>): void {
+  const functions: Routine[] = []
+  for (const key of Object.keys(exports).sort()) {
+    const value = exports[key]
+    if (typeof value !== 'function') continue
+    ;(value as Registered)[ROUTINE_ID] = number * ROUTINES_PER_IMAGE + functions.length
+    functions.push(value as Routine)
+  }
+  images[number] = { name, url, routines: functions, isLoaded: true }
+}
+
+/** From now on, calling a routine of the image is a bug check. */
+export function retireImage(number: number): void {
+  const image = images[number]
+  if (image !== undefined) image.isLoaded = false
+}
+
+/** Forgets all images: the machine is gone. */
+export function forgetImages(): void {
+  images.length = 0
+  localRoutines.length = 0
+}
+
+/** The number of the image that has `routine`, for finding the driver that owns an object. */
+export const imageOfRoutine = (id: number): number => Math.floor(id / ROUTINES_PER_IMAGE)
+
+/** The id of a routine that the kernel is to call. Throws when it is no export of a loaded image. */
+export function routineId(routine: Routine): number {
+  const id = (routine as Registered)[ROUTINE_ID]
+  if (id !== undefined && isRegistered(id, routine)) return id
+  return registerLocal(routine)
+}
+
+function isRegistered(id: number, routine: Routine): boolean {
+  if (id < ROUTINES_PER_IMAGE) return kernelRoutines[id] === routine
+  return images[imageOfRoutine(id)]?.routines[id % ROUTINES_PER_IMAGE] === routine
+}
+
+/** A routine that is no export of an image was given to the kernel. */
+export class RoutineError extends TypeError {
+  override name = 'RoutineError'
+}
+
+function registerLocal(routine: Routine): number {
+  if (typeof routine !== 'function') throw new RoutineError(`a routine is a function, not ${typeof routine}`)
+  if (!cpu.localRoutines) {
+    const name = routine.name === '' ? 'an unnamed function' : `'${routine.name}'`
+    throw new RoutineError(
+      `${name} is not an exported function of a loaded driver image, so no other processor could find it: ` +
+        'write `export function` before it in the driver file (in a one-processor test, boot with `localRoutines: true`)',
+    )
+  }
+  let index = localRoutines.indexOf(routine)
+  if (index < 0) index = localRoutines.push(routine) - 1
+  return LOCAL_IMAGE * ROUTINES_PER_IMAGE + index
+}
+
+/** The function with that id. */
+export function routineOf(id: number): Routine {
+  if (id < ROUTINES_PER_IMAGE) return kernelRoutines[id] as Routine
+  const number = imageOfRoutine(id)
+  if (number === LOCAL_IMAGE) return localRoutines[id % ROUTINES_PER_IMAGE] as Routine
+  const image = images[number]
+  if (image === undefined || !image.isLoaded) calledAfterUnload(id, image)
+  return image.routines[id % ROUTINES_PER_IMAGE] as Routine
+}
+
+function calledAfterUnload(id: number, image: Image | undefined): never {
+  const routine = image?.routines[id % ROUTINES_PER_IMAGE]?.name ?? 'a routine'
+  return bugCheck({
+    code: BugCode.DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS,
+    parameters: [id, 0, id],
+    message: `${routine} of driver ${image?.name ?? '?'} was called after the driver was unloaded; its DriverUnload must cancel timers, DPCs and work items first`,
+  })
+}
+
+/** Plugs the tables into `rtl` and the bug check's driver names. */
+export function plugImages(): void {
+  routines.idOf = (routine) => routineId(routine as Routine)
+  routines.functionOf = (id) => routineOf(id)
+  driverOf.file = (file) => {
+    const image = images.find((candidate) => candidate !== undefined && candidate.url.endsWith(file))
+    return image?.name ?? null
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * IRQL, and the points at which a processor takes interrupts.
+ *
+ * Levels 0 and 1 belong to the thread, 2 and above to the processor (a word of its KPCR). JavaScript cannot be
+ * stopped between two instructions: a processor takes interrupts where it calls `point`, that is in every kernel
+ * call, and where it lowers its IRQL.
+ */
+import { read32, write32 } from '../mm/access.ts'
+import { ports } from '../ports/ports.ts'
+import { BugCode } from './bugcodes.ts'
+import { bugCheck, throwStopped } from './bugcheck.ts'
+import { cpu, Pcr, Pending } from './pcr.ts'
+import { setThreadIrql, threadIrql } from './thread.ts'
+
+export type KIRQL = number
+
+export const PASSIVE_LEVEL = 0
+export const LOW_LEVEL = 0
+export const APC_LEVEL = 1
+export const DISPATCH_LEVEL = 2
+export const CMCI_LEVEL = 5
+export const SYNCH_LEVEL = 12
+export const CLOCK_LEVEL = 13
+export const IPI_LEVEL = 14
+export const DRS_LEVEL = 14
+export const POWER_LEVEL = 14
+export const PROFILE_LEVEL = 15
+export const HIGH_LEVEL = 15
+
+const LEVEL_NAMES = ['PASSIVE_LEVEL', 'APC_LEVEL', 'DISPATCH_LEVEL']
+export const levelName = (irql: number): string => LEVEL_NAMES[irql] ?? `IRQL ${irql}`
+
+/** Plugged by `deliver.ts`: takes what has become deliverable, and looks for a forgotten `await`. */
+export const delivery: { deliver: () => void; checkSuspended: () => void } = {
+  deliver: () => {},
+  checkSuspended: () => {},
+}
+
+export function currentIrql(): KIRQL {
+  const level = read32(cpu.pcr + Pcr.Irql)
+  return level >= DISPATCH_LEVEL ? level : threadIrql()
+}
+
+/** An interruption point: every kernel call begins with one. */
+export function point(): void {
+  const pcr = cpu.pcr
+  const beat = read32(pcr + Pcr.Heartbeat) + 1
+  write32(pcr + Pcr.Heartbeat, beat)
+  if ((beat & POINTS_PER_LOOK) === 0) ports.clock.poll()
+  if (read32(pcr + Pcr.Pending) !== 0) attend()
+}
+
+/** A thread that never waits still looks at the clock now and then: once in this many points, plus one. */
+const POINTS_PER_LOOK = 1023
+
+/** Looks at what is pending: a stop, a hand-over, a forgotten `await`, interrupts, DPCs. */
+export function attend(): void {
+  const pending = read32(cpu.pcr + Pcr.Pending)
+  if ((pending & Pending.Freeze) !== 0) throwStopped()
+  if ((pending & Pending.Lockstep) !== 0) ports.processor.step(1)
+  if ((pending & Pending.Suspend) !== 0) delivery.checkSuspended()
+  delivery.deliver()
+}
+
+/** Raises to `newIrql` and gives back the level before. Never delivers. */
+export function raiseIrql(newIrql: KIRQL): KIRQL {
+  const word = cpu.pcr + Pcr.Irql
+  const level = read32(word)
+  if (level >= DISPATCH_LEVEL) {
+    write32(word, newIrql)
+    return level
+  }
+  const before = threadIrql()
+  if (newIrql >= DISPATCH_LEVEL) write32(word, newIrql)
+  else setThreadIrql(newIrql)
+  return before
+}
+
+/** Goes back to `newIrql` and delivers what has become deliverable. */
+export function lowerIrql(newIrql: KIRQL): void {
+  const pcr = cpu.pcr
+  if (newIrql >= DISPATCH_LEVEL) {
+    write32(pcr + Pcr.Irql, newIrql)
+  } else {
+    write32(pcr + Pcr.Irql, 0)
+    if (cpu.apcLevelThreads !== 0 || newIrql !== PASSIVE_LEVEL) setThreadIrql(newIrql)
+  }
+  if (read32(pcr + Pcr.Pending) !== 0) attend()
+}
+
+/** Bug checks when the caller runs above `highest` (checked build). */
+export function assertIrqlAtMost(highest: KIRQL, routine: string): void {
+  if (!cpu.checked) return
+  const level = read32(cpu.pcr + Pcr.Irql)
+  if (level <= highest && (level >= DISPATCH_LEVEL || highest >= APC_LEVEL || threadIrql() <= highest)) return
+  wrongIrql(BugCode.IRQL_NOT_LESS_OR_EQUAL, highest, routine, `at most ${levelName(highest)}`)
+}
+
+/** Bug checks when the caller runs below `lowest` (checked build). */
+export function assertIrqlAtLeast(lowest: KIRQL, routine: string): void {
+  if (!cpu.checked || read32(cpu.pcr + Pcr.Irql) >= lowest || currentIrql() >= lowest) return
+  const code = lowest === DISPATCH_LEVEL ? BugCode.IRQL_NOT_DISPATCH_LEVEL : BugCode.IRQL_NOT_GREATER_OR_EQUAL
+  wrongIrql(code, lowest, routine, `at least ${levelName(lowest)}`)
+}
+
+function wrongIrql(code: number, expected: number, routine: string, limit: string): never {
+  const irql = currentIrql()
+  return bugCheck({
+    code,
+    parameters: [0, irql, 0, expected],
+    message: `${routine} may be called at ${limit}, and was called at ${levelName(irql)}`,
+  })
+}
+
+/** The beginning of a kernel call that is legal at `highest` and below. */
+export function enter(highest: KIRQL, routine: string): void {
+  point()
+  assertIrqlAtMost(highest, routine)
+}
+
+/**
+ * The level that this processor, or the thread that runs on it, is at.
+ *
+ * @irql any
+ * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-kegetcurrentirql
+ */
+export function KeGetCurrentIrql(): KIRQL {
+  point()
+  return currentIrql()
+}
+
+/** Where a routine stores the level before: a box, or a field of a struct. */
+export interface Out<T> {
+  value: T
+}
+
+/**
+ * Raises the IRQL to `NewIrql`, which must not be below the current one.
+ *
+ * @irql any
+ * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-keraiseirql
+ */
+export function KeRaiseIrql(NewIrql: KIRQL, OldIrql: Out<KIRQL>): void {
+  point()
+  const before = currentIrql()
+  if (NewIrql < before && cpu.checked) wrongRaise(before, NewIrql)
+  OldIrql.value = before
+  if (NewIrql < before) lowerIrql(NewIrql)
+  else raiseIrql(NewIrql)
+}
+
+function wrongRaise(current: KIRQL, requested: KIRQL): never {
+  return bugCheck({
+    code: BugCode.IRQL_NOT_GREATER_OR_EQUAL,
+    parameters: [current, requested],
+    message: `KeRaiseIrql was asked to go from ${levelName(current)} down to ${levelName(requested)}; use KeLowerIrql`,
+  })
+}
+
+/**
+ * Goes back to the level that the matching raise returned, and takes what has become deliverable.
+ *
+ * @irql any
+ * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-kelowerirql
+ */
+export function KeLowerIrql(NewIrql: KIRQL): void {
+  point()
+  const before = currentIrql()
+  if (NewIrql > before) {
+    if (cpu.checked) wrongLower(before, NewIrql)
+    raiseIrql(NewIrql)
+    return
+  }
+  lowerIrql(NewIrql)
+}
+
+function wrongLower(current: KIRQL, requested: KIRQL): never {
+  return bugCheck({
+    code: BugCode.IRQL_NOT_LESS_OR_EQUAL,
+    parameters: [0, current, 0, requested],
+    message: `KeLowerIrql was asked to go from ${levelName(current)} up to ${levelName(requested)}; use KeRaiseIrql`,
+  })
+}
+
+/**
+ * Raises to DISPATCH_LEVEL and returns the level before.
+ *
+ * @irql <= DISPATCH_LEVEL
+ * @returns the level before
+ * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-keraiseirqltodpclevel
+ */
+export function KeRaiseIrqlToDpcLevel(): KIRQL {
+  enter(DISPATCH_LEVEL, 'KeRaiseIrqlToDpcLevel')
+  return raiseIrql(DISPATCH_LEVEL)
+}
+
+/**
+ * Raises to SYNCH_LEVEL and returns the level before.
+ *
+ * @irql <= SYNCH_LEVEL
+ * @returns the level before
+ * @see https://learn.microsoft.com/windows-hardware/drivers/kernel/managing-hardware-priorities
+ */
+export function KeRaiseIrqlToSynchLevel(): KIRQL {
+  enter(SYNCH_LEVEL, 'KeRaiseIrqlToSynchLevel')
+  return raiseIrql(SYNCH_LEVEL)
+}

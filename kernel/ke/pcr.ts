@@ -1,0 +1,168 @@
+/**
+ * The bottom of the machine's memory: the machine block, and one control block a processor (KPCR).
+ *
+ * Offsets are plain constants because these words are touched on every kernel call.
+ */
+import { LOWEST_ADDRESS } from '../mm/memory.ts'
+import { atomicAnd, atomicOr, read32, write32 } from '../mm/access.ts'
+import { ports } from '../ports/ports.ts'
+
+/** Address of the machine block. */
+export const MACHINE = LOWEST_ADDRESS
+export const MACHINE_SIZE = 0x1000
+
+/** Words of the machine block. */
+export const Machine = {
+  ProcessorCount: MACHINE + 0,
+  Flags: MACHINE + 4,
+  /** Not 0 once a bug check has begun; whoever changes it from 0 writes the record. */
+  BugCheck: MACHINE + 8,
+  /** Guards waits, dispatcher objects, ready lists and the timer queue. Taken at DISPATCH_LEVEL or above. */
+  DispatcherLock: MACHINE + 12,
+  CancelSpinLock: MACHINE + 16,
+  /** Guards what is changed at PASSIVE_LEVEL only: vectors, image list, callback lists. */
+  ConfigurationLock: MACHINE + 20,
+  NextThreadId: MACHINE + 24,
+  NextInterruptId: MACHINE + 28,
+  /** Timer queue (under the dispatcher lock): address of the heap, entries in use, room. */
+  TimerHeap: MACHINE + 32,
+  TimerCount: MACHINE + 36,
+  TimerRoom: MACHINE + 40,
+  TimerSequence: MACHINE + 44,
+  /** Interrupt time at which the next timer is due (double), Infinity when none is set. */
+  NextDue: MACHINE + 48,
+  /** Virtual interrupt time (double). */
+  VirtualTime: MACHINE + 56,
+  /** Virtual interrupt time of the next event outside the processors (double). */
+  NextOutsideEvent: MACHINE + 64,
+  /** System time at interrupt time 0: 100 ns units since 1601-01-01 (int64). */
+  BootSystemTime: MACHINE + 72,
+  /** Lockstep: who runs. 0 is the main thread, n + 1 is processor n. */
+  Token: MACHINE + 80,
+  /** Lockstep: participants that had nothing to do since somebody last had. */
+  IdleCount: MACHINE + 84,
+  /** Doorbell and pending bits of the main thread. */
+  MainDoorbell: MACHINE + 88,
+  MainPending: MACHINE + 92,
+  TraceHash: MACHINE + 96,
+  /** Vector table: address. */
+  Vectors: MACHINE + 100,
+  BugCheckCallbacks: MACHINE + 104, // LIST_ENTRY
+  PoolStart: MACHINE + 112,
+  IpiLock: MACHINE + 116,
+  IpiRoutine: MACHINE + 120,
+  IpiContext: MACHINE + 124, // address, type id
+  IpiDone: MACHINE + 132,
+  /** Answers of boards that wait to be taken (`replies.ts`): address of the newest REPLY. */
+  Replies: MACHINE + 136,
+  /** One KeGenericCallDpc at a time. */
+  GenericCallLock: MACHINE + 140,
+  /** 32 words that the subsystems above ke use as they like; see `Root`. */
+  Roots: MACHINE + 256,
+} as const
+
+/** Root words by owner. */
+export const Root = {
+  ObRootDirectory: Machine.Roots,
+  ObKernelHandles: Machine.Roots + 4,
+  ObTypes: Machine.Roots + 8,
+  ObLock: Machine.Roots + 12,
+  IoDrivers: Machine.Roots + 16,
+  IoDatabaseLock: Machine.Roots + 20,
+  PsSystemProcess: Machine.Roots + 24,
+  PsNextProcessId: Machine.Roots + 28,
+  ExWorkQueues: Machine.Roots + 32,
+  IoPnp: Machine.Roots + 36,
+  ObNextHandle: Machine.Roots + 40,
+  PsActiveThreads: Machine.Roots + 48, // LIST_ENTRY
+  ObSpare: Machine.Roots + 56,
+  IoIrpListLock: Machine.Roots + 60, // threads' lists of IRPs
+  IoRequestLock: Machine.Roots + 64,
+  IoRequests: Machine.Roots + 72, // LIST_ENTRY
+} as const
+
+export const MachineFlag = { Checked: 1, Multiprocessor: 2, Virtual: 4, LocalRoutines: 8 } as const
+
+export const PCR_SIZE = 0x1000
+export const pcrOf = (processor: number): number => MACHINE + MACHINE_SIZE + processor * PCR_SIZE
+
+/** Offsets in a KPCR. */
+export const Pcr = {
+  /** 0 below DISPATCH_LEVEL (the thread's own word tells 0 or 1 then), else the level. */
+  Irql: 0,
+  Pending: 4,
+  Doorbell: 8,
+  /** 0 awake, 1 asleep in Atomics.wait, 2 asleep in waitAsync. */
+  Sleeping: 12,
+  Heartbeat: 16,
+  CurrentThread: 20,
+  IdleThread: 24,
+  ReadySummary: 28,
+  DpcQueue: 32, // LIST_ENTRY
+  DpcLock: 40,
+  DpcDepth: 44,
+  /** Bumped when a drain of the DPC queue ends: KeFlushQueuedDpcs waits for it. */
+  DpcDrains: 48,
+  DpcActive: 52,
+  IpiPending: 56,
+  ReadyLists: 64, // 32 × LIST_ENTRY, by priority
+  /** One summary bit for each 32 vectors of a level, then 8 words of request bits a level. */
+  Requests: 320, // 16 levels × 8 words
+  HeldLockCount: 832,
+  HeldLocks: 836, // 32 × address
+  Interrupts: 968,
+  Dpcs: 972,
+} as const
+
+/** Bits of a pending word. Device level L has bit 16 + L. */
+export const Pending = {
+  Dpc: 1,
+  Ready: 2,
+  Freeze: 4,
+  Lockstep: 8,
+  Message: 16,
+  /** A wait began on this processor: see `thread.ts` for how a forgotten `await` is found. */
+  Suspend: 32,
+} as const
+export const levelBit = (level: number): number => 1 << (16 + level)
+
+/** What this thread knows of the processor that it is: constants of one boot. */
+export const cpu = {
+  isProcessor: false,
+  number: 0,
+  count: 1,
+  pcr: pcrOf(0),
+  multiprocessor: false,
+  checked: true,
+  lockstep: false,
+  localRoutines: false,
+  /** Threads of this processor at APC_LEVEL: while it is 0, IRQL below DISPATCH_LEVEL is PASSIVE_LEVEL. */
+  apcLevelThreads: 0,
+}
+
+/** Sets `bits` in the pending word of `processor` and sees to it that somebody looks. */
+export function requestProcessor(processor: number, bits: number): void {
+  const pending = pcrOf(processor) + Pcr.Pending
+  if (!cpu.multiprocessor) {
+    write32(pending, read32(pending) | bits)
+    ports.processor.schedulePass()
+    return
+  }
+  atomicOr(pending, bits)
+  if (processor === cpu.number) ports.processor.schedulePass()
+  else ports.processor.ring(processor)
+}
+
+/** Clears `bits` in the own pending word. */
+export function clearPending(bits: number): void {
+  const pending = cpu.pcr + Pcr.Pending
+  if (cpu.multiprocessor) atomicAnd(pending, ~bits)
+  else write32(pending, read32(pending) & ~bits)
+}
+
+/** Sets `bits` in the own pending word; the code that runs now looks at its next interruption point. */
+export function setPending(bits: number): void {
+  const pending = cpu.pcr + Pcr.Pending
+  if (cpu.multiprocessor) atomicOr(pending, bits)
+  else write32(pending, read32(pending) | bits)
+}

@@ -1,0 +1,42 @@
+/**
+ * Spin lock words.
+ *
+ * On a uniprocessor machine nothing else can run while a lock is held, so the kernel's own words are left alone.
+ */
+import { atomicCompareExchange, atomicStore, read32 } from '../mm/access.ts'
+import { ports } from '../ports/ports.ts'
+import { throwStopped } from './bugcheck.ts'
+import { attend } from './level.ts'
+import { cpu, Pcr, Pending } from './pcr.ts'
+
+/**
+ * Takes a lock of the kernel's own. The holder passes no interruption point, so that no code of this processor
+ * can want the lock meanwhile; the wait takes no interrupts, since what is guarded is a few words.
+ */
+export function acquireWord(lock: number): void {
+  if (!cpu.multiprocessor || atomicCompareExchange(lock, 0, 1) === 0) return
+  for (let round = 0; ; round++) {
+    if (read32(lock) === 0 && atomicCompareExchange(lock, 0, 1) === 0) return
+    if ((read32(cpu.pcr + Pcr.Pending) & Pending.Freeze) !== 0) throwStopped()
+    ports.processor.relax(round)
+  }
+}
+
+/** Gives the lock back. The store is atomic, so the next holder sees what this one wrote. */
+export function releaseWord(lock: number): void {
+  if (cpu.multiprocessor) atomicStore(lock, 0)
+}
+
+/**
+ * Spins until the word at `lock` was changed from 0 to `mark`, for locks that drivers hold: IRQL is raised.
+ *
+ * Interrupts above the caller's IRQL are taken meanwhile: the holder may wait for something that only an ISR of
+ * this processor does. A stop ends the spin, by the exception that `attend` throws.
+ */
+export function spinForWord(lock: number, mark: number): void {
+  for (let round = 0; ; round++) {
+    if (read32(lock) === 0 && atomicCompareExchange(lock, 0, mark) === 0) return
+    ports.processor.relax(round)
+    if ((read32(cpu.pcr + Pcr.Pending) & ~Pending.Lockstep) !== 0) attend()
+  }
+}

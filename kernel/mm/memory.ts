@@ -1,0 +1,47 @@
+/**
+ * The machine's memory: one shared block, seen through views of each width.
+ *
+ * The views sit in a `const` holder because a module-level `let` costs three times as much to read,
+ * and because one thread may boot one machine after the other.
+ */
+
+/** The views of one block. An address is a byte offset; `i32[address >> 2]` is the word at it. */
+export interface Memory {
+  buffer: SharedArrayBuffer
+  i8: Int8Array
+  u8: Uint8Array
+  i16: Int16Array
+  u16: Uint16Array
+  i32: Int32Array
+  u32: Uint32Array
+  i64: BigInt64Array
+  u64: BigUint64Array
+  f64: Float64Array
+}
+
+/** Makes the views of `buffer`, for code that serves a machine without being one of its processors. */
+export function viewMemory(buffer: SharedArrayBuffer): Memory {
+  return {
+    buffer,
+    i8: new Int8Array(buffer),
+    u8: new Uint8Array(buffer),
+    i16: new Int16Array(buffer),
+    u16: new Uint16Array(buffer),
+    i32: new Int32Array(buffer),
+    u32: new Uint32Array(buffer),
+    i64: new BigInt64Array(buffer),
+    u64: new BigUint64Array(buffer),
+    f64: new Float64Array(buffer),
+  }
+}
+
+/** The memory of the machine that this thread is a processor of. */
+export const mem: Memory = viewMemory(new SharedArrayBuffer(0))
+
+/** Makes `memory` the one that structs and kernel code of this thread work on. */
+export function useMemory(memory: Memory): void {
+  Object.assign(mem, memory)
+}
+
+/** Addresses below this are never valid: a NULL pointer with any field offset faults. */
+export const LOWEST_ADDRESS = 0x10000

@@ -1,0 +1,10 @@
+/** Boots a machine. */
+import type { Machine } from './machine.ts'
+import { type BootOptions, checkOptions } from './options.ts'
+import { Uniprocessor } from './uniprocessor.ts'
+
+/** Boots a machine: its memory, its processors, the kernel, boards and drivers. `await using` shuts it down. */
+export async function boot(options: BootOptions = {}): Promise<Machine> {
+  const checked = checkOptions(options)
+  return new Uniprocessor(checked)
+}

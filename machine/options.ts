@@ -1,0 +1,115 @@
+/** What `boot` takes, checked: a wrong option is told at once, with what to write instead. */
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { isAbsolute, resolve } from 'node:path'
+import { UsageError } from './errors.ts'
+
+export interface BootOptions {
+  /** 1 (the calling thread, the default) or more (a worker thread each). */
+  processors?: number
+  /** Bytes of the machine's memory; only what is touched costs anything. Default 256 MiB. */
+  memory?: number
+  /** 'real' (default), or 'virtual': lockstep, time moves only while the program awaits something of the machine. */
+  clock?: 'real' | 'virtual'
+  /** Seed of the oracle that chooses where the rules leave a choice open; without one, choices are in order. */
+  seed?: number
+  /** 'checked' (default) bug checks on broken rules; 'free' does what Windows' free builds do. */
+  build?: 'checked' | 'free'
+  /** Lets routines be functions that are no exports of a driver file. One processor only; for tests. */
+  localRoutines?: boolean
+  /** Reports a processor that hangs. Default: on with several processors, off with one. */
+  watchdog?: boolean | number
+  /** Driver files, loaded in this order. */
+  drivers?: (string | URL)[]
+  boards?: BoardOption[]
+  /** Where DbgPrint goes. Default: standard error. */
+  print?: (text: string) => void
+}
+
+export interface BoardOption {
+  board: string | object
+  name?: string
+  at?: 'model' | 'emulated' | (string & {}) | { serialNumber: string }
+}
+
+export interface CheckedOptions {
+  processors: number
+  memory: number
+  isVirtual: boolean
+  seed: number | null
+  checked: boolean
+  localRoutines: boolean
+  watchdogMs: number
+  drivers: string[]
+  boards: BoardOption[]
+  print: (text: string) => void
+}
+
+const KNOWN = [
+  'processors',
+  'memory',
+  'clock',
+  'seed',
+  'build',
+  'localRoutines',
+  'watchdog',
+  'drivers',
+  'boards',
+  'print',
+  'verifier',
+]
+const MIB = 1024 * 1024
+const MOST_PROCESSORS = 32
+const WATCHDOG_MS = 5000
+
+export function checkOptions(options: BootOptions): CheckedOptions {
+  for (const key of Object.keys(options)) {
+    if (!KNOWN.includes(key)) throw new UsageError(`boot has no option '${key}'; it has ${KNOWN.join(', ')}`)
+  }
+  const processors = integer('processors', options.processors ?? 1, 1, MOST_PROCESSORS)
+  const localRoutines = options.localRoutines ?? false
+  if (localRoutines && processors > 1) {
+    throw new UsageError(
+      'localRoutines needs processors: 1: a function that is no export of a driver file cannot be found by another processor',
+    )
+  }
+  return {
+    processors,
+    memory: integer('memory', options.memory ?? 256 * MIB, MIB, 1024 * MIB) & ~0xffff,
+    isVirtual: oneOf('clock', options.clock ?? 'real', ['real', 'virtual']) === 'virtual',
+    seed: options.seed === undefined ? null : integer('seed', options.seed, 0, 0xffffffff),
+    checked: oneOf('build', options.build ?? 'checked', ['checked', 'free']) === 'checked',
+    localRoutines,
+    watchdogMs: watchdog(options.watchdog ?? processors > 1),
+    drivers: (options.drivers ?? []).map(driverUrl),
+    boards: options.boards ?? [],
+    print: options.print ?? ((text) => process.stderr.write(text)),
+  }
+}
+
+function integer(name: string, value: unknown, least: number, most: number): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value
+  throw new UsageError(`boot: ${name} is ${String(value)}; it must be an integer from ${least} to ${most}`)
+}
+
+function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[]): T {
+  const found = allowed.find((candidate) => candidate === value)
+  if (found !== undefined) return found
+  throw new UsageError(
+    `boot: ${name} is ${JSON.stringify(value)}; it must be ${allowed.map((word) => `'${word}'`).join(' or ')}`,
+  )
+}
+
+function watchdog(value: boolean | number): number {
+  if (value === false) return 0
+  return value === true ? WATCHDOG_MS : integer('watchdog', value, 10, 3_600_000)
+}
+
+/** The absolute file URL of a driver file: dynamic import gets nothing else. */
+export function driverUrl(driver: string | URL): string {
+  const text = String(driver)
+  if (text.startsWith('file:')) return pathToFileURL(fileURLToPath(text)).href
+  if (/^[a-z][a-z0-9+.-]+:/i.test(text) && !/^[a-z]:[\\/]/i.test(text)) {
+    throw new UsageError(`a driver is a file: '${text}' is no file URL; write new URL('./driver.ts', import.meta.url)`)
+  }
+  return pathToFileURL(isAbsolute(text) ? text : resolve(text)).href
+}
