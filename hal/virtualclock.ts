@@ -20,6 +20,8 @@ export class VirtualClock implements ClockPort {
   readonly #time: VirtualTime
   readonly #limit: PollLimit
   #stretchStart = -1
+  /** In lockstep of several processors: time passes by steps of the turn. */
+  onStep: ((ticks: number) => void) | null = null
 
   constructor(time: VirtualTime, limit: PollLimit) {
     this.#time = time
@@ -54,7 +56,8 @@ export class VirtualClock implements ClockPort {
   stall(ticks: number, attend: () => void): void {
     const now = this.now()
     if (this.#stretchStart < 0) this.#stretchStart = now
-    this.step(ticks)
+    if (this.onStep !== null) this.onStep(ticks)
+    else this.step(ticks)
     attend()
     if (now - this.#stretchStart > this.#limit.ticks) this.#limit.exceeded(now - this.#stretchStart)
   }

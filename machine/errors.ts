@@ -21,7 +21,11 @@ export class NtStatusError extends Error {
   override name = 'NtStatusError'
   readonly status: number
   constructor(status: number, what: string) {
-    super(`${what}: status 0x${(status >>> 0).toString(16).toUpperCase().padStart(8, '0')}`)
+    super(`${what}: ${statusText(status)}`)
     this.status = status
   }
 }
+
+/** A status for people: its number as headers write it. */
+export const statusText = (status: number): string =>
+  `status 0x${(status >>> 0).toString(16).toUpperCase().padStart(8, '0')}`

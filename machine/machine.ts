@@ -5,10 +5,14 @@ export interface Machine extends AsyncDisposable {
   readonly processors: number
   /** The bug check that stopped the machine, if one did. */
   readonly crash: CrashRecord | null
-  /** Runs a routine as a system thread at PASSIVE_LEVEL: a local function where `localRoutines` is on. */
+  /** Runs a local function as a system thread at PASSIVE_LEVEL, where boot has `localRoutines: true`. */
   run<T, A = undefined>(routine: (argument: A) => T | Promise<T>, argument?: A): Promise<T>
   /** Runs the export `name` of a driver file as a system thread, on processor `processor` (default 0). */
   run(url: string | URL, name: string, argument?: unknown, processor?: number): Promise<unknown>
+  /** Loads a driver: imports its file on every processor and calls DriverEntry. Gives back its name. */
+  load(driver: string | URL): Promise<string>
+  /** Calls the driver's DriverUnload; from then on none of its routines may be called. */
+  unload(name: string): Promise<void>
   /** Lets time pass: real, or virtual, which moves only while something of the machine is awaited. */
   sleep(milliseconds: number): Promise<void>
   /** Stops the machine and frees what it holds. */

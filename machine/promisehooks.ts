@@ -41,13 +41,7 @@ export function guardStaleThreads(records: Iterable<ThreadRecord>): void {
   for (const record of records) {
     if (record.hasEnded) continue
     stale.add(record)
-    record.onSettled = () => {
-      stale.delete(record)
-      if (stale.size === 0) {
-        unhook?.()
-        unhook = null
-      }
-    }
+    record.onSettled = () => stale.delete(record)
   }
   if (stale.size > 0) unhook ??= hookContinuations()
 }
@@ -73,6 +67,9 @@ function hookContinuations(): () => void {
     Object.assign(cpu, current.cpu)
     stopped.error = current.error
     current = null
+    if (stale.size > 0) return
+    unhook?.() // only here: while a stale thread's code runs, its end must be seen
+    unhook = null
   }) as () => void
   return () => {
     before()

@@ -2,11 +2,12 @@
 import { Alarm, monotonicBase, systemTimeNow } from '../hal/clock.ts'
 import { MainProcessor } from '../hal/mainprocessor.ts'
 import { inOrder, seeded } from '../hal/oracle.ts'
-import { type PollLimit, RealClock } from '../hal/realclock.ts'
+import { RealClock } from '../hal/realclock.ts'
 import { Timeline } from '../hal/timeline.ts'
+import { keepAlive, nextTurn, sleepMs } from '../hal/timers.ts'
 import { VirtualClock } from '../hal/virtualclock.ts'
 import { World } from '../hal/world.ts'
-import { BugCheckError, bugCheck, haltProcessor, stopped } from '../kernel/ke/bugcheck.ts'
+import { bugCheck, haltProcessor, stopped } from '../kernel/ke/bugcheck.ts'
 import { BugCode } from '../kernel/ke/bugcodes.ts'
 import { attachProcessor, createKernel, type KernelOptions, startProcessor } from '../kernel/ke/create.ts'
 import { isBusy, pass } from '../kernel/ke/deliver.ts'
@@ -19,49 +20,31 @@ import { useMemory, viewMemory } from '../kernel/mm/memory.ts'
 import type { CrashRecord } from '../kernel/ports/crash.ts'
 import { type ClockPort, plugPorts, unplugPorts } from '../kernel/ports/ports.ts'
 import { UsageError } from './errors.ts'
-import type { Machine } from './machine.ts'
-import { type CheckedOptions, driverUrl } from './options.ts'
-import { Outstanding } from './outstanding.ts'
+import { BaseMachine } from './base.ts'
+import { startKernel } from './kernel.ts'
+import type { CheckedOptions } from './options.ts'
+import type { Request } from './protocol.ts'
+import { MULTIPROCESSOR_POLL_TICKS, pollLimit, UNIPROCESSOR_POLL_TICKS } from './polling.ts'
 import { guardStaleThreads, watchAwaits } from './promisehooks.ts'
-import { forgetServices, runExport, runOnThread } from './service.ts'
+import { forgetServices, runOnThread, serve } from './service.ts'
 
-/** 20 ms, in ticks: nothing else can run on this thread meanwhile, so what a loop polls for cannot come. */
-const POLL_LIMIT = 200_000
-
-const POLLED_TOO_LONG =
-  'code polled for so long at one stretch without an await: on one processor nothing else runs meanwhile; ' +
-  'wait for an event instead, or boot with processors: 2'
-
-function pollLimit(ticks: number): PollLimit {
-  return {
-    ticks,
-    exceeded: (polled) =>
-      bugCheck({ code: BugCode.DPC_WATCHDOG_VIOLATION, parameters: [0, polled, ticks], message: POLLED_TOO_LONG }),
-  }
-}
-
-export class Uniprocessor implements Machine {
-  readonly processors = 1
-  crash: CrashRecord | null = null
+export class Uniprocessor extends BaseMachine {
   readonly world: World
-  readonly #options: CheckedOptions
   readonly #processor: MainProcessor
-  readonly #outstanding: Outstanding
   readonly #timeline: Timeline | null
   readonly #alarm: Alarm | null
   readonly #clock: RealClock | VirtualClock
-  readonly #keepAlive: NodeJS.Timeout
+  readonly #letGo: () => void
   readonly #unwatch: () => void
-  #images = 0
   #isDown = false
 
   constructor(options: CheckedOptions) {
+    super(options)
     if (cpu.isProcessor) {
       throw new UsageError(
         'this thread is the processor of a machine already; shut that one down first (await using does), or boot with processors: 2',
       )
     }
-    this.#options = options
     const kernel: KernelOptions = { ...options, bootSystemTime: options.isVirtual ? VIRTUAL_EPOCH : systemTimeNow() }
     attachProcessor(viewMemory(new SharedArrayBuffer(options.memory)), 0, kernel)
     this.#processor = new MainProcessor(
@@ -73,10 +56,6 @@ export class Uniprocessor implements Machine {
     this.world = new World(() => this.#clock.now())
     this.#timeline = options.isVirtual ? this.#makeTimeline() : null
     this.#alarm = options.isVirtual ? null : this.#makeAlarm()
-    this.#outstanding = new Outstanding(
-      () => this.#timeline?.begin(),
-      () => this.#timeline?.end(),
-    )
     plugPorts({
       processor: this.#processor,
       clock: this.#clock as ClockPort,
@@ -86,8 +65,9 @@ export class Uniprocessor implements Machine {
     })
     createKernel(kernel)
     startProcessor()
+    startKernel()
     threadStore.exit(() => this.#processor.start())
-    this.#keepAlive = setInterval(() => {}, 0x7fffffff)
+    this.#letGo = keepAlive()
     this.#unwatch = options.checked ? watchAwaits(() => this.#processor.stop()) : () => {}
   }
 
@@ -98,7 +78,7 @@ export class Uniprocessor implements Machine {
 
   #realClock(): RealClock {
     const raise = (): void => setPending(levelBit(CLOCK_LEVEL))
-    return new RealClock(monotonicBase(), () => readF64(Block.NextDue), raise, pollLimit(POLL_LIMIT))
+    return new RealClock(monotonicBase(), () => readF64(Block.NextDue), raise, pollLimit(UNIPROCESSOR_POLL_TICKS))
   }
 
   #virtualClock(): VirtualClock {
@@ -111,7 +91,7 @@ export class Uniprocessor implements Machine {
         runOutside: () => this.world.run(),
         nextOutside: () => this.world.next,
       },
-      pollLimit(POLL_LIMIT * 50),
+      pollLimit(MULTIPROCESSOR_POLL_TICKS),
     )
     this.#processor.onStep = (ticks) => clock.step(ticks)
     return clock
@@ -147,7 +127,7 @@ export class Uniprocessor implements Machine {
       },
       nextDue: () => Math.min(readF64(Block.NextDue), this.world.next),
       settle: async () => {
-        await new Promise((resolve) => setImmediate(resolve))
+        await nextTurn()
         const wasBusy = isBusy()
         if (wasBusy) this.#processor.schedulePass()
         return wasBusy
@@ -156,12 +136,11 @@ export class Uniprocessor implements Machine {
   }
 
   readonly #crashed = (record: CrashRecord): void => {
-    this.crash = record
     this.#processor.stop()
     this.#timeline?.stop()
     this.#alarm?.stop()
     // Behind the throw that follows: the thread's own rejection comes first where there is one.
-    queueMicrotask(() => this.#outstanding.rejectAll(new BugCheckError(record)))
+    queueMicrotask(() => this.stopWith(record))
   }
 
   readonly #failed = (error: unknown): void => {
@@ -178,21 +157,25 @@ export class Uniprocessor implements Machine {
     }
   }
 
-  run<T, A>(routine: string | URL | ((argument: A) => T | Promise<T>), second?: unknown, third?: unknown): Promise<T> {
-    if (typeof routine === 'function') {
-      if (!this.#options.localRoutines) {
-        throw new UsageError('machine.run takes a local function only where boot has localRoutines: true')
-      }
-      return this.#outstanding.track(runOnThread(() => routine(second as A)))
-    }
-    const url = driverUrl(routine)
-    this.#images += 1
-    return this.#outstanding.track(runExport(this.#images, url, String(second), third) as Promise<T>)
+  protected call(_processor: number, request: Request): Promise<unknown> {
+    return serve(request)
+  }
+
+  protected runLocal<T>(body: () => T | Promise<T>): Promise<T> {
+    return runOnThread(body)
+  }
+
+  protected beginAwait(): void {
+    this.#timeline?.begin()
+  }
+
+  protected endAwait(): void {
+    this.#timeline?.end()
   }
 
   sleep(milliseconds: number): Promise<void> {
-    if (this.#timeline !== null) return this.#outstanding.track(this.#timeline.sleep(milliseconds * 10_000))
-    return this.#outstanding.track(new Promise((resolve) => setTimeout(resolve, milliseconds)))
+    if (this.#timeline !== null) return this.outstanding.track(this.#timeline.sleep(milliseconds * 10_000))
+    return this.outstanding.track(sleepMs(milliseconds))
   }
 
   async shutdown(): Promise<void> {
@@ -203,8 +186,8 @@ export class Uniprocessor implements Machine {
     this.#timeline?.stop()
     this.#alarm?.stop()
     this.#unwatch()
-    clearInterval(this.#keepAlive)
-    this.#outstanding.rejectAll(stopped.error as Error)
+    this.#letGo()
+    this.outstanding.rejectAll(stopped.error as Error)
     guardStaleThreads(threadRecords.values())
     threadRecords.clear()
     forgetServices()
@@ -214,11 +197,7 @@ export class Uniprocessor implements Machine {
     useMemory(viewMemory(new SharedArrayBuffer(0)))
     await Promise.resolve()
   }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.shutdown()
-  }
 }
 
 /** Virtual machines boot at one time, so that two runs are the same: 2026-01-01. */
-const VIRTUAL_EPOCH = 134_117_856_000_000_000n
+export const VIRTUAL_EPOCH = 134_117_856_000_000_000n

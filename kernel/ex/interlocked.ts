@@ -22,12 +22,10 @@ export type Target64 = Cell64 | Atomic<bigint>
 
 type NumberIn<V> = { [K in keyof V]: V[K] extends number ? (number extends V[K] ? K : never) : never }[keyof V]
 type BigintIn<V> = { [K in keyof V]: V[K] extends bigint ? K : never }[keyof V]
-const address = Symbol('address')
-type Own = 'address' | typeof address
 
 /** The place of a LONG, ULONG, LONGLONG or ULONGLONG field: what `&Extension->Count` is in C. */
-export function field<V extends AnyView>(view: V, name: Exclude<NumberIn<V>, Own> & string): Cell
-export function field<V extends AnyView>(view: V, name: Exclude<BigintIn<V>, Own> & string): Cell64
+export function field<V extends AnyView>(view: V, name: Exclude<NumberIn<V>, 'address'> & string): Cell
+export function field<V extends AnyView>(view: V, name: BigintIn<V> & string): Cell64
 export function field(view: AnyView, name: string): { readonly address: number } {
   const found = structOfView(view)?.fields[name]
   if (found === undefined) throw new TypeError(`there is no field ${name} to operate on`)

@@ -14,7 +14,17 @@ import { releaseSemaphore } from '../ke/semaphore.ts'
 import { acquireWord, releaseWord } from '../ke/spin.ts'
 import { currentThread } from '../ke/thread.ts'
 import { waitForObject } from '../ke/wait.ts'
-import { addCount, countOf, ERESOURCE, exclusiveEntry, findFree, findOwner, growOwners, ownerOf, setEntry } from './resource-owners.ts'
+import {
+  addCount,
+  countOf,
+  ERESOURCE,
+  exclusiveEntry,
+  findFree,
+  findOwner,
+  growOwners,
+  ownerOf,
+  setEntry,
+} from './resource-owners.ts'
 
 const Resource = ERESOURCE.offsets
 const { SpinLock, ActiveCount, Flag, NumberOfSharedWaiters, NumberOfExclusiveWaiters } = Resource

@@ -3,12 +3,12 @@ import { read32, read8, write32, zero } from '../mm/access.ts'
 import { enterCriticalRegion, leaveCriticalRegion } from '../ke/apc.ts'
 import { initializeEvent, SynchronizationEvent } from '../ke/event.ts'
 import { KTHREAD } from '../ke/layouts.ts'
-import { APC_LEVEL, currentIrql, DISPATCH_LEVEL, enter, point } from '../ke/level.ts'
+import { APC_LEVEL, currentIrql, DISPATCH_LEVEL, enter } from '../ke/level.ts'
 import { cpu } from '../ke/pcr.ts'
 import { initializeSemaphore } from '../ke/semaphore.ts'
 import { currentThread } from '../ke/thread.ts'
 import { STATUS_SUCCESS, type NTSTATUS } from '../rtl/status.ts'
-import { acquireExclusive, type Acquired, acquireShared, changeOwner, convertToShared, holdsOf, release, Shared } from './resource-grant.ts'
+import { acquireExclusive, type Acquired, acquireShared, convertToShared, release, Shared } from './resource-grant.ts'
 import { clearOwners, ERESOURCE, freeOwners } from './resource-owners.ts'
 import { apcDisableCounts, apcsAreOff, Violation, violation } from './verify.ts'
 
@@ -65,7 +65,11 @@ export function ExInitializeResourceLite(Resource: ERESOURCE): NTSTATUS {
   enter(DISPATCH_LEVEL, 'ExInitializeResourceLite')
   const resource = Resource.address
   if (cpu.checked && isInitialized(resource)) {
-    violation(Violation.RESOURCE_INITIALIZED_TWICE, [resource], 'a resource was initialised that is initialised already')
+    violation(
+      Violation.RESOURCE_INITIALIZED_TWICE,
+      [resource],
+      'a resource was initialised that is initialised already',
+    )
   }
   initializeResource(resource)
   return STATUS_SUCCESS
@@ -83,7 +87,11 @@ export function ExDeleteResourceLite(Resource: ERESOURCE): NTSTATUS {
   const resource = Resource.address
   if (!isInitialized(resource)) notInitialized(resource, 'ExDeleteResourceLite')
   if (cpu.checked && read32(resource + Field.ActiveCount) !== 0) {
-    violation(Violation.DELETED_WHILE_OWNED, [resource, currentThread()], 'a resource was deleted while somebody owns it')
+    violation(
+      Violation.DELETED_WHILE_OWNED,
+      [resource, currentThread()],
+      'a resource was deleted while somebody owns it',
+    )
   }
   write32(resource + Field.Signature, 0)
   freeOwners(resource)
@@ -211,112 +219,6 @@ export function ExReleaseResourceForThreadLite(Resource: ERESOURCE, ResourceThre
   enter(DISPATCH_LEVEL, 'ExReleaseResourceForThreadLite')
   if (cpu.checked) checkApcs(Resource.address, Violation.RESOURCE_RELEASE_APCS, 'released')
   release(Resource.address, ResourceThreadId)
-}
-
-/**
- * Whether the calling thread owns the resource exclusively.
- *
- * @irql <= DISPATCH_LEVEL
- * @returns TRUE if it does
- * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-exisresourceacquiredexclusivelite
- */
-export function ExIsResourceAcquiredExclusiveLite(Resource: ERESOURCE): boolean {
-  enter(DISPATCH_LEVEL, 'ExIsResourceAcquiredExclusiveLite')
-  return holdsOf(Resource.address, true) > 0
-}
-
-/**
- * How often the calling thread is to release the resource, which it owns in either way.
- *
- * @irql <= DISPATCH_LEVEL
- * @returns the count; 0 when it does not own the resource
- * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-exisresourceacquiredsharedlite
- */
-export function ExIsResourceAcquiredSharedLite(Resource: ERESOURCE): number {
-  enter(DISPATCH_LEVEL, 'ExIsResourceAcquiredSharedLite')
-  return holdsOf(Resource.address, false)
-}
-
-/**
- * ExIsResourceAcquiredSharedLite under the name that says what it asks.
- *
- * @irql <= DISPATCH_LEVEL
- * @returns the count; 0 when the calling thread does not own the resource
- * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-exisresourceacquiredsharedlite
- */
-export function ExIsResourceAcquiredLite(Resource: ERESOURCE): number {
-  return ExIsResourceAcquiredSharedLite(Resource)
-}
-
-/**
- * How many threads wait for exclusive ownership.
- *
- * @irql <= DISPATCH_LEVEL
- * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-exgetexclusivewaitercount
- */
-export function ExGetExclusiveWaiterCount(Resource: ERESOURCE): number {
-  enter(DISPATCH_LEVEL, 'ExGetExclusiveWaiterCount')
-  return read32(Resource.address + Field.NumberOfExclusiveWaiters)
-}
-
-/**
- * How many threads wait for shared ownership.
- *
- * @irql <= DISPATCH_LEVEL
- * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-exgetsharedwaitercount
- */
-export function ExGetSharedWaiterCount(Resource: ERESOURCE): number {
-  enter(DISPATCH_LEVEL, 'ExGetSharedWaiterCount')
-  return read32(Resource.address + Field.NumberOfSharedWaiters)
-}
-
-/**
- * The id under which the calling thread owns resources.
- *
- * @irql <= DISPATCH_LEVEL
- * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-exgetcurrentresourcethread
- */
-export function ExGetCurrentResourceThread(): number {
-  point()
-  return currentThread()
-}
-
-/**
- * Makes `OwnerPointer`, whose two low bits are set, the owner of what the calling thread holds. From then on only
- * ExReleaseResourceForThreadLite with that pointer releases it, in any thread.
- *
- * @irql <= DISPATCH_LEVEL
- * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-exsetresourceownerpointer
- */
-export function ExSetResourceOwnerPointer(Resource: ERESOURCE, OwnerPointer: number): void {
-  enter(DISPATCH_LEVEL, 'ExSetResourceOwnerPointer')
-  if (cpu.checked && (OwnerPointer & 3) !== 3) {
-    violation(Violation.WRONG_RELEASE, [Resource.address, OwnerPointer], 'an owner pointer has its two low bits set')
-  }
-  setOwner(Resource.address, OwnerPointer)
-}
-
-function setOwner(resource: number, owner: number): void {
-  if (changeOwner(resource, owner) || !cpu.checked) return
-  violation(
-    Violation.WRONG_THREAD_RELEASES,
-    [resource, 0, currentThread()],
-    'an owner pointer was set by a thread that does not own the resource',
-  )
-}
-
-export const FLAG_OWNER_POINTER_IS_THREAD = 0x1
-
-/**
- * ExSetResourceOwnerPointer, with FLAG_OWNER_POINTER_IS_THREAD for an `OwnerPointer` that is a thread.
- *
- * @irql <= DISPATCH_LEVEL
- * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-exsetresourceownerpointerex
- */
-export function ExSetResourceOwnerPointerEx(Resource: ERESOURCE, OwnerPointer: number, Flags: number): void {
-  if ((Flags & FLAG_OWNER_POINTER_IS_THREAD) === 0) return ExSetResourceOwnerPointer(Resource, OwnerPointer)
-  enter(DISPATCH_LEVEL, 'ExSetResourceOwnerPointerEx')
-  setOwner(Resource.address, OwnerPointer)
 }
 
 /** The thread's Win32Thread pointer, which the routines below return: no thread has one here. */

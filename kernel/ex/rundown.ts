@@ -5,7 +5,15 @@
  * the rest of the word is the waiter's block, which counts the users that are left; 1 alone means that it is over.
  * The users that are left each own a count of the block, so it is there until the last has signalled its event.
  */
-import { atomicAdd, atomicCompareExchange, atomicExchange, atomicLoad, atomicStore, read32, write32 } from '../mm/access.ts'
+import {
+  atomicAdd,
+  atomicCompareExchange,
+  atomicExchange,
+  atomicLoad,
+  atomicStore,
+  read32,
+  write32,
+} from '../mm/access.ts'
 import { allocate, free } from '../mm/pool.ts'
 import { ports } from '../ports/ports.ts'
 import { LONG, struct, ULONG } from '../rtl/struct.ts'

@@ -86,7 +86,8 @@ function workQueues(): number {
   if (known !== 0) return known
   const queues = allocate(cpu.count * MaximumWorkQueue * WORK_QUEUE.size, 'ExWq')
   if (queues === 0) return 0
-  for (let index = 0; index < cpu.count * MaximumWorkQueue; index++) initializeQueue(queues + index * WORK_QUEUE.size, index)
+  for (let index = 0; index < cpu.count * MaximumWorkQueue; index++)
+    initializeQueue(queues + index * WORK_QUEUE.size, index)
   const winner = atomicCompareExchange(Root.ExWorkQueues, 0, queues)
   if (winner === 0) return queues
   free(queues) // another processor was first

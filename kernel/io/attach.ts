@@ -19,7 +19,8 @@ export function attachToStack(source: number, target: number): number {
   lockDatabase()
   const below = topOf(target)
   const size = mem.i8[below + Device.StackSize] as number
-  const isFit = !isDeleted(below) && (read32(below + Device.Flags) & DO_DEVICE_INITIALIZING) === 0 && size < HIGHEST_STACK
+  const isFit =
+    !isDeleted(below) && (read32(below + Device.Flags) & DO_DEVICE_INITIALIZING) === 0 && size < HIGHEST_STACK
   if (isFit) {
     write32(below + Device.AttachedDevice, source)
     write32(source + Device.AttachedTo, below)

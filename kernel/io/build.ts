@@ -83,14 +83,21 @@ export function makeMdl(irp: number, address: number, length: number, operation:
 }
 
 /** Gives an IRP the buffers of a read or write, as the device's flags ask. */
-export function setTransferBuffers(irp: number, device: number, major: number, buffer: number, length: number): boolean {
+export function setTransferBuffers(
+  irp: number,
+  device: number,
+  major: number,
+  buffer: number,
+  length: number,
+): boolean {
   const how = read32(device + Flags)
   write32(irp + Irp.UserBuffer, buffer)
   if ((how & DO_BUFFERED_IO) !== 0) {
     if (major === IRP_MJ_READ) write32(irp + Irp.Flags, IRP_INPUT_OPERATION)
     return makeSystemBuffer(irp, length, buffer, major === IRP_MJ_WRITE ? length : 0)
   }
-  if ((how & DO_DIRECT_IO) !== 0) return makeMdl(irp, buffer, length, major === IRP_MJ_READ ? IoWriteAccess : IoReadAccess)
+  if ((how & DO_DIRECT_IO) !== 0)
+    return makeMdl(irp, buffer, length, major === IRP_MJ_READ ? IoWriteAccess : IoReadAccess)
   return true
 }
 
@@ -242,7 +249,11 @@ export function IoBuildDeviceIoControlRequest(request: ControlRequest): IRP | nu
     discardIrp(irp)
     return null
   }
-  setControlStack(irp, request.InternalDeviceIoControl ? IRP_MJ_INTERNAL_DEVICE_CONTROL : IRP_MJ_DEVICE_CONTROL, control)
+  setControlStack(
+    irp,
+    request.InternalDeviceIoControl ? IRP_MJ_INTERNAL_DEVICE_CONTROL : IRP_MJ_DEVICE_CONTROL,
+    control,
+  )
   write32(irp + Irp.UserIosb, request.IoStatusBlock.address)
   write32(irp + Irp.UserEvent, addressOf(request.Event))
   queueToThread(irp)

@@ -76,7 +76,11 @@ function checkCall(device: number, irp: number): void {
     violation(0x04, irp, 'IoCallDriver was given what is no device object, or one that was deleted')
   }
   if (read32(irp + Irp.CancelRoutine) !== 0) {
-    violation(0x203, irp, 'an IRP was passed down with a cancel routine set; take it out with IoSetCancelRoutine(Irp, null)')
+    violation(
+      0x203,
+      irp,
+      'an IRP was passed down with a cancel routine set; take it out with IoSetCancelRoutine(Irp, null)',
+    )
   }
   if (currentLocation(irp) > 1 && (read8(nextStack(irp) + Stack.Control) & SL_PENDING_RETURNED) !== 0) {
     violation(

@@ -21,16 +21,9 @@ import {
 import { cpu, Machine } from '../ke/pcr.ts'
 import { acquireLock, releaseLock } from '../ke/spinlock.ts'
 import { onThreadEnd } from '../ke/start.ts'
+import '../ps/thread.ts' // first: it sets onThreadEnd
 import { DEVICE_OBJECT, type DRIVER_CANCEL, IRP, Irp, Stack } from './layouts.ts'
-import {
-  currentLocation,
-  currentStack,
-  detachFirst,
-  isIrp,
-  releaseDetached,
-  stackCount,
-  violation,
-} from './irp.ts'
+import { currentLocation, currentStack, detachFirst, isIrp, releaseDetached, stackCount, violation } from './irp.ts'
 
 /** Takes the cancel spin lock; gives back the level before. */
 export function acquireCancelLock(): KIRQL {
@@ -73,7 +66,8 @@ function cancelledTooLate(irp: number, id: number): never {
   return bugCheck({
     code: BugCode.CANCEL_STATE_IN_COMPLETED_IRP,
     parameters: [irp, id],
-    message: 'an IRP that was completed still has a cancel routine; take it out with IoSetCancelRoutine(Irp, null) before completing',
+    message:
+      'an IRP that was completed still has a cancel routine; take it out with IoSetCancelRoutine(Irp, null) before completing',
   })
 }
 
@@ -160,17 +154,9 @@ export function cancelThreadIrps(thread: number): void {
   }
 }
 
-/** What `ps` does at a thread's end; the IRPs go before the thread's last reference does. */
-const next = { run: onThreadEnd.run }
-
-function endOfThread(thread: number): void {
+// The IRPs go before the thread's last reference does, which `ps` drops.
+const dropThread = onThreadEnd.run
+onThreadEnd.run = (thread) => {
   cancelThreadIrps(thread)
-  next.run(thread)
-}
-
-/** Puts the I/O system's part before that of `ps`. Called at boot, on each processor. */
-export function plugThreadEnd(): void {
-  if (onThreadEnd.run === endOfThread) return
-  next.run = onThreadEnd.run
-  onThreadEnd.run = endOfThread
+  dropThread(thread)
 }

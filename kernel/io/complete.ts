@@ -127,10 +127,18 @@ function completedTwice(irp: number): never {
 function checkCompletion(irp: number): void {
   const status = irpStatus(irp)
   if (status === STATUS_PENDING || status === -1) {
-    violation(0x06, irp, 'an IRP was completed with the status STATUS_PENDING; set Irp.IoStatus.Status to the result first')
+    violation(
+      0x06,
+      irp,
+      'an IRP was completed with the status STATUS_PENDING; set Irp.IoStatus.Status to the result first',
+    )
   }
   if (read32(irp + Irp.CancelRoutine) !== 0) {
-    violation(0x07, irp, 'an IRP was completed with a cancel routine set; take it out with IoSetCancelRoutine(Irp, null)')
+    violation(
+      0x07,
+      irp,
+      'an IRP was completed with a cancel routine set; take it out with IoSetCancelRoutine(Irp, null)',
+    )
   }
 }
 

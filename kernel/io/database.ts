@@ -21,7 +21,8 @@ export const unlockDatabase = (): void => releaseWord(Root.IoDatabaseLock)
 /** The device on top of the stack that `device` is in. Caller holds the database lock, or keeps the stack as it is. */
 export function topOf(device: number): number {
   let top = device
-  for (let above = read32(top + Device.AttachedDevice); above !== 0; above = read32(top + Device.AttachedDevice)) top = above
+  for (let above = read32(top + Device.AttachedDevice); above !== 0; above = read32(top + Device.AttachedDevice))
+    top = above
   return top
 }
 
@@ -84,4 +85,8 @@ export function uncountOpen(device: number): void {
   lockDatabase()
   write32(device + Device.ReferenceCount, read32(device + Device.ReferenceCount) - 1)
   unlockDatabase()
+  onFileClosed.run(device)
 }
+
+/** Called when a file was closed; plugged by the PnP manager, which may wait for the last one. */
+export const onFileClosed: { run: (device: number) => void } = { run: () => {} }

@@ -7,12 +7,14 @@ import { atomicLoad, atomicStore, read32, write32, write8 } from '../mm/access.t
 import { allocate, free } from '../mm/pool.ts'
 import { initializeEvent, NotificationEvent, resetEvent, setEvent } from '../ke/event.ts'
 import { KEVENT } from '../ke/layouts.ts'
+import { currentThread } from '../ke/thread.ts'
 import { waitForObject } from '../ke/wait.ts'
-import { freeText, readText } from '../ob/attributes.ts'
+import { allocateText, freeText, readText } from '../ob/attributes.ts'
 import { mem } from '../mm/memory.ts'
 import { type NTSTATUS, STATUS_NO_SUCH_DEVICE, STATUS_SUCCESS } from '../rtl/status.ts'
 import { struct, UCHAR, ULONG } from '../rtl/struct.ts'
 import { DEVICE_OBJECT } from './layouts.ts'
+import { isPnpThread } from './pnpqueue.ts'
 import { freeResources, readResources, type Resource } from './resources.ts'
 
 /** wdm-facts §15.3, and what comes before and behind it. */
@@ -132,10 +134,19 @@ export function nodeText(node: number, field: (typeof TEXTS)[number]): string {
   return readText(address, length)
 }
 
-/** The texts of a list, which ends with an empty one. */
-export function nodeTexts(node: number, field: (typeof TEXTS)[number]): string[] {
+/** Keeps a copy of `texts`; of a list when there are several. */
+export function setNodeText(node: number, field: (typeof TEXTS)[number], texts: readonly string[]): void {
+  freeText(read32(node + field))
+  write32(node + field, texts.length === 0 ? 0 : allocateText(`${texts.join('\0')}\0\0`))
+}
+
+/** The texts of a list. */
+export const nodeTexts = (node: number, field: (typeof TEXTS)[number]): string[] => textsAt(read32(node + field))
+
+/** The texts of a list in memory, which ends with an empty one. */
+export function textsAt(list: number): string[] {
   const texts: string[] = []
-  let address = read32(node + field)
+  let address = list
   while (address !== 0 && mem.u16[address >> 1] !== 0) {
     let length = 0
     while (mem.u16[(address >> 1) + length] !== 0) length++
@@ -167,16 +178,6 @@ export function bottomOf(device: number): number {
   }
 }
 
-/** The highest device of a stack. */
-export function topOf(device: number): number {
-  let top = device
-  for (;;) {
-    const above = read32(top + DEVICE_OBJECT.offsets.AttachedDevice)
-    if (above === 0) return top
-    top = above
-  }
-}
-
 /** Files that are open on any device of a PDO's stack. */
 export function openFiles(pdo: number): number {
   let count = 0
@@ -194,7 +195,9 @@ export function openFiles(pdo: number): number {
 export function admitCreate(device: number): NTSTATUS | Promise<NTSTATUS> {
   const node = nodeOf(bottomOf(device))
   if (node === 0) return STATUS_SUCCESS // a device that no bus reports has nothing to wait for
-  return stateOf(node) === NodeState.Starting ? admitLater(device, node) : admit(node)
+  // The PnP thread itself would wait for what it has to do: a driver opens its device later than in its start.
+  const isHeld = stateOf(node) === NodeState.Starting && !isPnpThread(currentThread())
+  return isHeld ? admitLater(device, node) : admit(node)
 }
 
 async function admitLater(device: number, node: number): Promise<NTSTATUS> {
@@ -204,6 +207,3 @@ async function admitLater(device: number, node: number): Promise<NTSTATUS> {
 
 const ADMITTING: readonly number[] = [NodeState.Started, NodeState.StopPending, NodeState.Stopped]
 const admit = (node: number): NTSTATUS => (ADMITTING.includes(stateOf(node)) ? STATUS_SUCCESS : STATUS_NO_SUCH_DEVICE)
-
-/** Called when a file on a device of the stack was closed; plugged by the PnP manager. */
-export const onFileClosed: { run: (device: number) => void } = { run: () => {} }

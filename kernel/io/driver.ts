@@ -143,7 +143,8 @@ function initializeDriver(driver: number, image: number, entry: number): void {
   write32(driver + Driver.DriverExtension, extension)
   write32(extension + Extension.DriverObject, driver)
   const none = routineId(invalidDeviceRequest)
-  for (let major = 0; major <= IRP_MJ_MAXIMUM_FUNCTION; major++) write32(driver + Driver.MajorFunction + major * 4, none)
+  for (let major = 0; major <= IRP_MJ_MAXIMUM_FUNCTION; major++)
+    write32(driver + Driver.MajorFunction + major * 4, none)
 }
 
 /** Writes a counted string with units of its own; false when there is no memory. */
@@ -297,7 +298,8 @@ export function IoAllocateDriverObjectExtension<T extends AnyView | number>(
   return STATUS_SUCCESS
 }
 
-const viewOf = (client: number): unknown => pvoidOf(client + CLIENT_EXTENSION.size, read32(client + Client.TypeId) >>> 0)
+const viewOf = (client: number): unknown =>
+  pvoidOf(client + CLIENT_EXTENSION.size, read32(client + Client.TypeId) >>> 0)
 
 /**
  * The memory that IoAllocateDriverObjectExtension gave under this id.

@@ -23,7 +23,13 @@ import {
 } from '../ke/interrupt.ts'
 import { KINTERRUPT, ObjectType } from '../ke/layouts.ts'
 import { DISPATCH_LEVEL, enter, type Out, PASSIVE_LEVEL, SYNCH_LEVEL } from '../ke/level.ts'
-import { createPassiveService, disconnectPassiveInterrupt, freePassiveService, passiveThread, stopPassiveService } from '../ke/passive.ts'
+import {
+  createPassiveService,
+  disconnectPassiveInterrupt,
+  freePassiveService,
+  passiveThread,
+  stopPassiveService,
+} from '../ke/passive.ts'
 import { cpu, Machine } from '../ke/pcr.ts'
 import type { KSPIN_LOCK } from '../ke/spinlock.ts'
 import { readyThread } from '../ke/start.ts'
@@ -72,7 +78,8 @@ interface Connection {
   version: number
 }
 
-const isPassive = ({ irql, synchronizeIrql }: Connection): boolean => irql === PASSIVE_LEVEL && synchronizeIrql === PASSIVE_LEVEL
+const isPassive = ({ irql, synchronizeIrql }: Connection): boolean =>
+  irql === PASSIVE_LEVEL && synchronizeIrql === PASSIVE_LEVEL
 
 /** STATUS_INVALID_PARAMETER for what the kernel refuses (wdm-facts §4.3). */
 function checkConnection(connection: Connection): NTSTATUS {
@@ -120,7 +127,8 @@ function connect(interrupt: number): NTSTATUS {
   }
   const service = createPassiveService(read32(interrupt + K.Vector))
   const routine = routineId(passiveThread)
-  const thread = service === 0 ? 0 : createThread({ routine, context: service, processor: read32(interrupt + K.Processor) })
+  const thread =
+    service === 0 ? 0 : createThread({ routine, context: service, processor: read32(interrupt + K.Processor) })
   if (thread === 0) {
     if (service !== 0) freePassiveService(service)
     return STATUS_INSUFFICIENT_RESOURCES

@@ -374,4 +374,3 @@ export function IoGetRequestorProcess(Irp_: IRP): number {
   const thread = threadOfIrp(Irp_.address)
   return thread === 0 ? 0 : read32(thread + KTHREAD.offsets.Process)
 }
-

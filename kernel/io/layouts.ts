@@ -26,6 +26,7 @@ import {
   USHORT,
   type View,
 } from '../rtl/struct.ts'
+import type { RoutineField } from '../rtl/types.ts'
 import { IRP_MJ_MAXIMUM_FUNCTION } from './codes.ts'
 import { IO_PARAMETERS } from './parameters.ts'
 
@@ -66,6 +67,9 @@ export const DRIVER_EXTENSION = struct('DRIVER_EXTENSION', {
 })
 export interface DRIVER_EXTENSION extends View<typeof DRIVER_EXTENSION> {}
 
+// The type is written out, because a driver object's would otherwise be needed to find it.
+const DRIVER_UNLOAD_FIELD: RoutineField<DRIVER_UNLOAD> = routine<DRIVER_UNLOAD>()
+
 /** DeviceObject is guarded by the I/O database lock; the rest the driver sets in DriverEntry. */
 export const DRIVER_OBJECT = struct('DRIVER_OBJECT', {
   Type: SHORT,
@@ -78,8 +82,8 @@ export const DRIVER_OBJECT = struct('DRIVER_OBJECT', {
   DriverName: UNICODE_STRING,
   DriverInit: routine<DRIVER_INITIALIZE>(),
   DriverStartIo: routine<DRIVER_STARTIO>(),
-  DriverUnload: routine<DRIVER_UNLOAD>(),
-  MajorFunction: array(routine<DRIVER_DISPATCH>(), IRP_MJ_MAXIMUM_FUNCTION + 1),
+  DriverUnload: DRIVER_UNLOAD_FIELD,
+  MajorFunction: array(routine<DRIVER_DISPATCH>(), IRP_MJ_MAXIMUM_FUNCTION + 1), // DriverObject.MajorFunction.set(IRP_MJ_READ, read)
 })
 export interface DRIVER_OBJECT extends View<typeof DRIVER_OBJECT> {}
 

@@ -50,9 +50,10 @@ import {
   IRP_SYNCHRONOUS_API,
 } from './codes.ts'
 import { countOpen, Device, deviceOfFile, File, isDeleted, uncountOpen } from './database.ts'
+import { admitCreate } from './devnode.ts'
 import { nextStack } from './irp.ts'
 import { FILE_OBJECT, IO_STACK_LOCATION, Irp, Stack } from './layouts.ts'
-import { type Outcome, sendAndWait } from './request.ts'
+import { RETRY_AFTER, sendAndWait } from './request.ts'
 
 /** What an open asks for, handed through the object manager to the parse procedure. */
 export interface OpenPacket {
@@ -112,7 +113,12 @@ export function parseDevice(device: number, rest: string, request: ParseRequest)
 
 const failed = (status: NTSTATUS): ParseResult => ({ status, object: 0 })
 
-function open(device: number, related: number, name: string, request: ParseRequest): ParseResult | Promise<ParseResult> {
+function open(
+  device: number,
+  related: number,
+  name: string,
+  request: ParseRequest,
+): ParseResult | Promise<ParseResult> {
   const packet = request.context as OpenPacket | null | undefined
   const wantsFile = request.type === null || request.type.name === 'File'
   if (packet?.isOpenPacket !== true || !wantsFile) return failed(STATUS_OBJECT_TYPE_MISMATCH)
@@ -163,6 +169,8 @@ function flagsFor(options: number): number {
 
 /** Sends IRP_MJ_CREATE. A file that the driver refuses is never cleaned up or closed. */
 async function create(file: number, packet: OpenPacket, mode: number): Promise<ParseResult> {
+  const admitted = await admitCreate(read32(file + File.DeviceObject))
+  if (admitted !== STATUS_SUCCESS) return refuse(file, admitted)
   const device = deviceOfFile(file)
   const irp = irpFor(device)
   if (irp === 0) return refuse(file, STATUS_INSUFFICIENT_RESOURCES)
@@ -229,25 +237,18 @@ async function deleteProcedure(file: number): Promise<void> {
   if (device !== 0) dereferenceObject(device)
 }
 
-const RETRY_AFTER = -10_000 // 1 ms
-
 /** A cleanup or close has nobody to fail to: without memory it waits for some. */
 async function sendWithoutFail(file: number, major: number, flags: number): Promise<void> {
-  for (;;) {
-    const sent = sendFileRequest(file, major, flags)
-    if (sent !== null && (await sent).status !== STATUS_INSUFFICIENT_RESOURCES) return
-    await KeDelayExecutionThread(KernelMode, false, RETRY_AFTER)
-  }
-}
-
-function sendFileRequest(file: number, major: number, flags: number): Promise<Outcome> | null {
   const device = deviceOfFile(file)
-  const irp = irpFor(device)
-  if (irp === 0) return null
+  let irp = irpFor(device)
+  while (irp === 0) {
+    await KeDelayExecutionThread(KernelMode, false, RETRY_AFTER)
+    irp = irpFor(device)
+  }
   write32(irp + Irp.Flags, flags)
   write8(nextStack(irp) + Stack.MajorFunction, major)
   setFile(irp, file)
-  return sendAndWait({ device, irp, room: 0xffffffff, mode: KernelMode })
+  await sendAndWait({ device, irp, room: 0xffffffff, mode: KernelMode, mustSucceed: true })
 }
 
 export const isSynchronous = (file: number): boolean => hasFlag(file, FO_SYNCHRONOUS_IO)

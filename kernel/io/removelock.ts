@@ -55,7 +55,12 @@ export function IoInitializeRemoveLock(
   enter(PASSIVE_LEVEL, 'IoInitializeRemoveLock')
   const lock = Lock.address
   if (cpu.checked && isInUse(lock)) {
-    violation(0xd7, lock, 0, 'IoInitializeRemoveLock was called again for a lock after removal; a removed device stays removed')
+    violation(
+      0xd7,
+      lock,
+      0,
+      'IoInitializeRemoveLock was called again for a lock after removal; a removed device stays removed',
+    )
   }
   zero(lock, IO_REMOVE_LOCK.size)
   atomicStore(lock + IoCount, 1)
@@ -110,7 +115,12 @@ export function IoReleaseRemoveLockAndWait(Lock: IO_REMOVE_LOCK, Tag: Pvoid): vo
   enter(PASSIVE_LEVEL, 'IoReleaseRemoveLockAndWait')
   const lock = Lock.address
   if (cpu.checked && !forgetTag(lock, Tag)) {
-    violation(0xd6, lock, addressOf(Tag), 'IoReleaseRemoveLockAndWait was called with a tag that no outstanding acquire had')
+    violation(
+      0xd6,
+      lock,
+      addressOf(Tag),
+      'IoReleaseRemoveLockAndWait was called with a tag that no outstanding acquire had',
+    )
   }
   atomicStore(lock + Removed, 1)
   // The caller's and the device's own: what is left are requests in flight.
@@ -155,7 +165,7 @@ const addressOf = (tag: Pvoid): number => (tag === null ? 0 : typeof tag === 'nu
 function tooMany(lock: number, holders: number, highWatermark: number): never {
   return bugCheck({
     code: BugCode.DRIVER_VIOLATION,
-    parameters: [8, lock, holders, highWatermark],
+    parameters: [0x12, lock, holders, highWatermark],
     message: `a remove lock was acquired ${holders} times at once; IoInitializeRemoveLock was told at most ${highWatermark}`,
   })
 }

@@ -10,7 +10,7 @@ import { initializeEvent, NotificationEvent } from '../ke/event.ts'
 import { KEVENT } from '../ke/layouts.ts'
 import { cpu, Root } from '../ke/pcr.ts'
 import { acquireWord, releaseWord } from '../ke/spin.ts'
-import { waitForObject } from '../ke/wait.ts'
+import { KeDelayExecutionThread, KernelMode, waitForObject } from '../ke/wait.ts'
 import { initializeList, insertTail, LIST_ENTRY, removeEntry } from '../rtl/list.ts'
 import { type NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, STATUS_PENDING } from '../rtl/status.ts'
 import { LONG, struct, ULONG } from '../rtl/struct.ts'
@@ -38,6 +38,8 @@ const Request = REQUEST.offsets
 export interface Outcome {
   status: NTSTATUS
   information: number
+  /** Whether it was completed after its dispatch routine had returned. */
+  wasPending: boolean
 }
 
 export interface Sending {
@@ -48,7 +50,11 @@ export interface Sending {
   process?: number
   token?: number
   mode: number
+  /** There is nobody to fail to: without memory it waits for some. */
+  mustSucceed?: boolean
 }
+
+export const RETRY_AFTER = -10_000 // 1 ms
 
 export function initializeRequests(): void {
   initializeList(Root.IoRequests)
@@ -57,10 +63,14 @@ export function initializeRequests(): void {
 /** Sends an IRP and waits until it is completed; then copies its data out and frees it, with its buffers. */
 export async function sendAndWait(sending: Sending): Promise<Outcome> {
   const { device, irp } = sending
-  const request = begin(sending)
+  let request = begin(sending)
+  while (request === 0 && sending.mustSucceed === true) {
+    await KeDelayExecutionThread(KernelMode, false, RETRY_AFTER)
+    request = begin(sending)
+  }
   if (request === 0) {
     discardIrp(irp)
-    return { status: STATUS_INSUFFICIENT_RESOURCES, information: 0 }
+    return { status: STATUS_INSUFFICIENT_RESOURCES, information: 0, wasPending: false }
   }
   const returned = await callDriver(device, irp)
   if (returned === STATUS_PENDING) await waitForObject(request + Request.Done)
@@ -101,6 +111,7 @@ function takeOutcome(irp: number, returned: NTSTATUS, room: number): Outcome {
   return {
     status: returned === STATUS_PENDING ? irpStatus(irp) : returned,
     information: readU32(irp + Irp.Information),
+    wasPending: returned === STATUS_PENDING,
   }
 }
 
@@ -180,10 +191,18 @@ function checkReturned(irp: number, returned: NTSTATUS): void {
     return
   }
   if (wasPending) {
-    violation(0x23e, irp, `a dispatch routine called IoMarkIrpPending and returned ${hex(returned)} instead of STATUS_PENDING`)
+    violation(
+      0x23e,
+      irp,
+      `a dispatch routine called IoMarkIrpPending and returned ${hex(returned)} instead of STATUS_PENDING`,
+    )
   }
   if (returned !== irpStatus(irp)) {
-    violation(0x224, irp, `a dispatch routine returned ${hex(returned)}, but completed the IRP with ${hex(irpStatus(irp))}`)
+    violation(
+      0x224,
+      irp,
+      `a dispatch routine returned ${hex(returned)}, but completed the IRP with ${hex(irpStatus(irp))}`,
+    )
   }
 }
 

@@ -4,7 +4,7 @@
  * The list is guarded by the configuration lock, but for the walk at a bug check, when no other processor runs.
  */
 import { atomicOr, read32, read8, write32, write8 } from '../mm/access.ts'
-import { initializeList, insertTail, LIST_ENTRY, removeEntry } from '../rtl/list.ts'
+import { insertTail, LIST_ENTRY, removeEntry } from '../rtl/list.ts'
 import { type Pvoid, pvoidOf, PVOID, storePvoid, struct, type Synchronous, UCHAR, ULONG } from '../rtl/struct.ts'
 import { onBugCheck } from './bugcheck.ts'
 import { type Routine, routineId, routineOf } from './image.ts'
@@ -94,7 +94,6 @@ export function KeDeregisterBugCheckCallback(CallbackRecord: KBUGCHECK_CALLBACK_
 function withList(change: () => boolean): boolean {
   const before = raiseIrql(HIGH_LEVEL)
   acquireWord(Machine.ConfigurationLock)
-  if (read32(Machine.BugCheckCallbacks) === 0) initializeList(Machine.BugCheckCallbacks)
   const result = change()
   releaseWord(Machine.ConfigurationLock)
   lowerIrql(before)
@@ -104,12 +103,11 @@ function withList(change: () => boolean): boolean {
 /** Calls each callback once, on the processor that found the fault. What they break changes nothing any more. */
 function runCallbacks(): void {
   const head = Machine.BugCheckCallbacks
-  if (read32(head) === 0) return
   const irql = read32(cpu.pcr + Pcr.Irql)
   write32(cpu.pcr + Pcr.Irql, HIGH_LEVEL)
   // The stop itself would throw at the callback's first register write.
   clearPending(Pending.Freeze)
-  for (let entry = read32(head); entry !== head && entry !== 0; entry = read32(entry)) runCallback(entry - Entry)
+  for (let entry = read32(head); entry !== head; entry = read32(entry)) runCallback(entry - Entry)
   atomicOr(cpu.pcr + Pcr.Pending, Pending.Freeze)
   write32(cpu.pcr + Pcr.Irql, irql)
 }

@@ -7,6 +7,7 @@ import { corruption, initializeList } from '../rtl/list.ts'
 import { literals } from '../rtl/string.ts'
 import { BugCode } from './bugcodes.ts'
 import { bugCheck, stopped } from './bugcheck.ts'
+import { plugBugCheckCallbacks } from './callback.ts'
 import { plugDelivery } from './deliver.ts'
 import { raiseStatus } from './exception.ts'
 import { forgetImages, plugImages } from './image.ts'
@@ -78,6 +79,7 @@ export function attachProcessor(memory: Memory, number: number, options: KernelO
   interned.clear()
   plugImages()
   plugDelivery()
+  plugBugCheckCallbacks()
   plugPool()
   literals.address = literalAddress
   corruption.list = corruptList

@@ -76,7 +76,8 @@ export interface PROCESSOR_NUMBER {
  */
 export function KeSetTargetProcessorDpcEx(Dpc: KDPC, ProcNumber: PROCESSOR_NUMBER): NTSTATUS {
   point()
-  if (ProcNumber.Group !== 0 || !(ProcNumber.Number >= 0 && ProcNumber.Number < cpu.count)) return STATUS_INVALID_PARAMETER
+  if (ProcNumber.Group !== 0 || !(ProcNumber.Number >= 0 && ProcNumber.Number < cpu.count))
+    return STATUS_INVALID_PARAMETER
   write16(Dpc.address + KDPC.offsets.Number, ProcNumber.Number + MAXIMUM_PROCESSORS)
   return STATUS_SUCCESS
 }

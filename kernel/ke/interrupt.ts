@@ -459,7 +459,7 @@ function callSynchronized(routine: Routine, context: Pvoid): unknown {
 function asyncAtDirql(interrupt: number, routine: Routine): never {
   return bugCheck({
     code: BugCode.DRIVER_VIOLATION,
-    parameters: [9, interrupt],
+    parameters: [0x13, interrupt],
     message: `SynchCritSection routine ${routine.name} is async, and the interrupt is not a passive-level one; nothing can wait with its spin lock held, so take the async away`,
   })
 }

@@ -164,7 +164,7 @@ const isAsync = (routine: Routine): boolean => Object.prototype.toString.call(ro
 function plainRoutine(interrupt: number, routine: Routine): never {
   return bugCheck({
     code: BugCode.DRIVER_VIOLATION,
-    parameters: [7, interrupt],
+    parameters: [0x11, interrupt],
     message: `KeSynchronizeExecution of a passive-level interrupt has to wait: make ${routine.name} an async function, and await the call`,
   })
 }

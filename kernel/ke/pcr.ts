@@ -53,6 +53,12 @@ export const Machine = {
   IpiRoutine: MACHINE + 120,
   IpiContext: MACHINE + 124, // address, type id
   IpiDone: MACHINE + 132,
+  /** 1 once processor 0 has laid out the machine. */
+  Ready: MACHINE + 148,
+  /** Never changes: short sleeps wait on it. */
+  Quiet: MACHINE + 152,
+  /** Lockstep: whose turn it is when the main thread has done what was due; 0 the next one's. */
+  ReturnTo: MACHINE + 144,
   /** Answers of boards that wait to be taken (`replies.ts`): address of the newest REPLY. */
   Replies: MACHINE + 136,
   /** One KeGenericCallDpc at a time. */

@@ -301,7 +301,7 @@ function readOnly(register: number, window: number): void {
   if (!cpu.checked) return
   bugCheck({
     code: BugCode.DRIVER_VIOLATION,
-    parameters: [6, register, window],
+    parameters: [0x10, register, window],
     message: `the register at offset ${hex(register - window)} is written by the board only; the host must not write it`,
   })
 }

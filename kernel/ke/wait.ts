@@ -186,7 +186,15 @@ export function KeDelayExecutionThread(WaitMode: number, Alertable: boolean, Int
   lockDispatcher()
   const early = endsAtOnce(record.address, Alertable, null)
   if (early !== null) return early
-  const waited = block(record, record.address + Thread.WaitBlocks, 0, WaitMode, Alertable, Interval, KeDelayExecutionThread)
+  const waited = block(
+    record,
+    record.address + Thread.WaitBlocks,
+    0,
+    WaitMode,
+    Alertable,
+    Interval,
+    KeDelayExecutionThread,
+  )
   return waited.then(timeoutIsSuccess)
 }
 

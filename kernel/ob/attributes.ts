@@ -101,7 +101,8 @@ const refused = (status: NTSTATUS): Captured => ({ ...NO_ATTRIBUTES, status })
 export function captureAttributes(given: ObjectAttributes, mode: number): Captured {
   if (given === null) return NO_ATTRIBUTES
   const isStruct = structOfView(given) !== undefined
-  if (isStruct && (given as OBJECT_ATTRIBUTES).Length !== OBJECT_ATTRIBUTES.size) return refused(STATUS_INVALID_PARAMETER)
+  if (isStruct && (given as OBJECT_ATTRIBUTES).Length !== OBJECT_ATTRIBUTES.size)
+    return refused(STATUS_INVALID_PARAMETER)
   const attributes = (given.Attributes ?? 0) >>> 0
   if ((attributes & ~OBJ_VALID_ATTRIBUTES) !== 0) return refused(STATUS_INVALID_PARAMETER)
   const isUser = mode === UserMode

@@ -116,7 +116,11 @@ function entriesOf(directory: number, start: number, most: number): Entry[] {
   return entries
 }
 
-function writeEntries(entries: Entry[], start: number, { Buffer, Length, Context, ReturnLength }: DirectoryQuery): NTSTATUS {
+function writeEntries(
+  entries: Entry[],
+  start: number,
+  { Buffer, Length, Context, ReturnLength }: DirectoryQuery,
+): NTSTATUS {
   if (entries.length === 0) return STATUS_NO_MORE_ENTRIES
   let count = 0
   let bytes = ENTRY_SIZE

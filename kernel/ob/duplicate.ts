@@ -66,7 +66,8 @@ export function duplicateHandle(parameters: Duplicate, mode: number): NTSTATUS |
 /** The process of a handle, with a reference. */
 function processOf(handle: HANDLE, mode: number): HandleTarget {
   const process = referenceByHandle(handle, PROCESS_DUP_HANDLE, null, mode)
-  if (process.status !== STATUS_SUCCESS || objectType(objectTypeIndex(process.object)).name === 'Process') return process
+  if (process.status !== STATUS_SUCCESS || objectType(objectTypeIndex(process.object)).name === 'Process')
+    return process
   dereferenceObject(process.object)
   return { ...process, status: STATUS_OBJECT_TYPE_MISMATCH }
 }

@@ -61,7 +61,8 @@ export interface NewEvent {
 
 /** NtCreateEvent for a caller of either mode. */
 export function createEvent({ attributes, access, mode, type, state }: NewEvent): HandleResult {
-  if (type !== NotificationEvent && type !== SynchronizationEvent) return { status: STATUS_INVALID_PARAMETER, handle: 0 }
+  if (type !== NotificationEvent && type !== SynchronizationEvent)
+    return { status: STATUS_INVALID_PARAMETER, handle: 0 }
   const captured = captureAttributes(attributes, mode)
   return createWithHandle(captured, access, mode, () => {
     const event = createObject(eventObjectType, KEVENT.size, { mode, attributes: captured })

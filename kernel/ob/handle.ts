@@ -42,11 +42,45 @@ export const KERNEL_HANDLE_BIT = 0x80000000
 const CURRENT_PROCESS = 0xffffffff
 const CURRENT_THREAD = 0xfffffffe
 
-/** Stand for the current process and thread wherever a handle is expected. */
-export const NtCurrentProcess = (): HANDLE => CURRENT_PROCESS
-export const NtCurrentThread = (): HANDLE => CURRENT_THREAD
-export const ZwCurrentProcess = NtCurrentProcess
-export const ZwCurrentThread = NtCurrentThread
+/**
+ * Stands for the current process wherever a handle is expected.
+ *
+ * @irql any
+ * @see https://learn.microsoft.com/windows-hardware/drivers/kernel/zwcurrentprocess
+ */
+export function NtCurrentProcess(): HANDLE {
+  return CURRENT_PROCESS
+}
+
+/**
+ * Stands for the current thread wherever a handle is expected.
+ *
+ * @irql any
+ * @see https://learn.microsoft.com/windows-hardware/drivers/kernel/zwcurrentthread
+ */
+export function NtCurrentThread(): HANDLE {
+  return CURRENT_THREAD
+}
+
+/**
+ * NtCurrentProcess under its other name.
+ *
+ * @irql any
+ * @see https://learn.microsoft.com/windows-hardware/drivers/kernel/zwcurrentprocess
+ */
+export function ZwCurrentProcess(): HANDLE {
+  return CURRENT_PROCESS
+}
+
+/**
+ * NtCurrentThread under its other name.
+ *
+ * @irql any
+ * @see https://learn.microsoft.com/windows-hardware/drivers/kernel/zwcurrentthread
+ */
+export function ZwCurrentThread(): HANDLE {
+  return CURRENT_THREAD
+}
 
 const HANDLE_ATTRIBUTES = OBJ_INHERIT | OBJ_PROTECT_CLOSE | OBJ_AUDIT_OBJECT_CLOSE
 
@@ -112,12 +146,7 @@ export interface HandleTarget extends HandleEntry {
 const noTarget = (status: NTSTATUS): HandleTarget => ({ status, object: 0, access: 0, attributes: 0 })
 
 /** The object of a handle, with a reference for the caller. @irql PASSIVE_LEVEL */
-export function referenceByHandle(
-  handle: HANDLE,
-  access: number,
-  type: ObjectType | null,
-  mode: number,
-): HandleTarget {
+export function referenceByHandle(handle: HANDLE, access: number, type: ObjectType | null, mode: number): HandleTarget {
   const value = handle >>> 0
   if (value >= CURRENT_THREAD) return referenceCurrent(value, type)
   return referenceAt(placeOf(value, mode), access, type, mode)
@@ -126,7 +155,9 @@ export function referenceByHandle(
 /** The object of a handle of another process, with a reference for the caller. @irql PASSIVE_LEVEL */
 export function referenceHandleIn(process: number, handle: HANDLE, mode: number): HandleTarget {
   const value = handle >>> 0
-  return value >= CURRENT_THREAD ? referenceCurrent(value, null) : referenceAt(placeOf(value, mode, process), 0, null, mode)
+  return value >= CURRENT_THREAD
+    ? referenceCurrent(value, null)
+    : referenceAt(placeOf(value, mode, process), 0, null, mode)
 }
 
 function referenceAt(place: Place | null, access: number, type: ObjectType | null, mode: number): HandleTarget {

@@ -2,12 +2,7 @@
 import { enter, type Out, PASSIVE_LEVEL } from '../ke/level.ts'
 import { KernelMode } from '../ke/wait.ts'
 import { write16, write32 } from '../mm/access.ts'
-import {
-  type NTSTATUS,
-  STATUS_BUFFER_TOO_SMALL,
-  STATUS_INVALID_PARAMETER,
-  STATUS_SUCCESS,
-} from '../rtl/status.ts'
+import { type NTSTATUS, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER, STATUS_SUCCESS } from '../rtl/status.ts'
 import { type Text, textOf, UNICODE_STRING } from '../rtl/string.ts'
 import { allocateText, type Captured, captureAttributes, type ObjectAttributes, writeText } from './attributes.ts'
 import { type HANDLE, referenceByHandle } from './handle.ts'
@@ -52,7 +47,9 @@ export function ZwCreateSymbolicLinkObject(
   const target = textOf(LinkTarget)
   if (target === '') return STATUS_INVALID_PARAMETER
   const attributes = captureAttributes(ObjectAttributes, KernelMode)
-  return createNamed(LinkHandle, attributes, DesiredAccess, KernelMode, () => createLink(target, attributes, KernelMode))
+  return createNamed(LinkHandle, attributes, DesiredAccess, KernelMode, () =>
+    createLink(target, attributes, KernelMode),
+  )
 }
 
 /**
@@ -96,4 +93,3 @@ export function ZwQuerySymbolicLinkObject(
   LinkTarget.Length = 2 * text.length
   return STATUS_SUCCESS
 }
-

@@ -41,6 +41,8 @@ export interface NameRequest {
   readonly type: ObjectType | null
   /** An object to put there if the name is free; 0: none. */
   readonly insert: number
+  /** Counts a handle to what is found or inserted: its name stays until the caller has made one, and uncounts this. */
+  readonly reserves: boolean
 }
 
 export interface NameResult {
@@ -49,20 +51,40 @@ export interface NameResult {
   readonly object: number
   /** What is left of the path behind it: begins with a backslash, for the object's parse procedure. */
   readonly rest: string
+  /** Whether a handle was counted: then `uncountHandle` is due. */
+  readonly isReserved: boolean
 }
 
 /** Symbolic links that one path may lead through. */
 const MOST_LINKS = 30
 
-const failed = (status: NTSTATUS): NameResult => ({ status, object: 0, rest: '' })
+const failed = (status: NTSTATUS): NameResult => ({ status, object: 0, rest: '', isReserved: false })
+
+const found = (object: number, rest: string): NameResult => ({
+  status: STATUS_SUCCESS,
+  object,
+  rest,
+  isReserved: false,
+})
 
 /** Finds the object of a name, or puts one there. @irql PASSIVE_LEVEL */
 export function lookupName(request: NameRequest): NameResult {
   acquireWord(Root.ObLock)
   const result = walk(request)
+  const isReserved = request.reserves && result.object !== 0 && !isParser(result.object)
   if (result.object !== 0) referenceObject(result.object)
+  if (isReserved) changeHandleCount(result.object, 1)
   releaseWord(Root.ObLock)
-  return result
+  return isReserved ? { ...result, isReserved } : result
+}
+
+const isParser = (object: number): boolean => objectType(objectTypeIndex(object)).parse !== undefined
+
+/** Caller holds Root.ObLock. @returns the count now. */
+function changeHandleCount(object: number, delta: number): number {
+  const count = read32(headerField(object, 'HandleCount')) + delta
+  write32(headerField(object, 'HandleCount'), count)
+  return count
 }
 
 /** The path behind its first backslash, and where it starts; null if its syntax is wrong. */
@@ -76,7 +98,7 @@ function walk(request: NameRequest): NameResult {
   const start = startOf(request)
   if (start === null) return failed(STATUS_OBJECT_PATH_SYNTAX_BAD)
   let { directory, path } = start
-  if (path === '') return { status: STATUS_SUCCESS, object: directory, rest: '' }
+  if (path === '') return found(directory, '')
   const ignoreCase = (request.attributes & OBJ_CASE_INSENSITIVE) !== 0
   for (let links = 0; ; ) {
     const end = path.indexOf('\\')
@@ -85,7 +107,8 @@ function walk(request: NameRequest): NameResult {
     if (component === '') return failed(STATUS_OBJECT_NAME_INVALID)
     const hash = hashName(component)
     const object = findEntry(directory, component, hash, ignoreCase)
-    if (object === 0) return rest === '' ? nameIsFree(request, directory, component, hash) : failed(STATUS_OBJECT_PATH_NOT_FOUND)
+    if (object === 0)
+      return rest === '' ? nameIsFree(request, directory, component, hash) : failed(STATUS_OBJECT_PATH_NOT_FOUND)
     const index = objectTypeIndex(object)
     if (index === directoryType.Index && rest !== '') {
       directory = object
@@ -99,7 +122,7 @@ function walk(request: NameRequest): NameResult {
     if (!target.startsWith('\\')) return failed(STATUS_OBJECT_PATH_SYNTAX_BAD)
     directory = read32(Root.ObRootDirectory)
     path = (target.endsWith('\\') ? target.slice(0, -1) + rest : target + rest).slice(1)
-    if (path === '') return { status: STATUS_SUCCESS, object: directory, rest: '' }
+    if (path === '') return found(directory, '')
   }
 }
 
@@ -108,8 +131,8 @@ const isLinkWanted = ({ type, attributes }: NameRequest, rest: string): boolean 
   rest === '' && (type?.Index === symbolicLinkType.Index || (attributes & OBJ_OPENLINK) !== 0)
 
 function reached(object: number, rest: string): NameResult {
-  if (rest !== '' && objectType(objectTypeIndex(object)).parse === undefined) return failed(STATUS_OBJECT_TYPE_MISMATCH)
-  return { status: STATUS_SUCCESS, object, rest }
+  if (rest !== '' && !isParser(object)) return failed(STATUS_OBJECT_TYPE_MISMATCH)
+  return found(object, rest)
 }
 
 /** Written before the link has a name: readable by whoever finds it. */
@@ -118,17 +141,25 @@ export function linkTarget(link: number): string {
   return readText(read32(string + UNICODE_STRING.offsets.Buffer), read16(string + UNICODE_STRING.offsets.Length) >> 1)
 }
 
-function nameIsFree({ insert, mode }: NameRequest, directory: number, name: string, hash: number): NameResult {
+function nameIsFree(
+  { insert, mode, reserves }: NameRequest,
+  directory: number,
+  name: string,
+  hash: number,
+): NameResult {
   if (insert === 0) return failed(STATUS_OBJECT_NAME_NOT_FOUND)
-  const right = objectTypeIndex(insert) === directoryType.Index ? DIRECTORY_CREATE_SUBDIRECTORY : DIRECTORY_CREATE_OBJECT
-  if (mode === UserMode && (readU32(headerField(directory, 'UserAccess')) & right) === 0) return failed(STATUS_ACCESS_DENIED)
+  const right =
+    objectTypeIndex(insert) === directoryType.Index ? DIRECTORY_CREATE_SUBDIRECTORY : DIRECTORY_CREATE_OBJECT
+  if (mode === UserMode && (readU32(headerField(directory, 'UserAccess')) & right) === 0)
+    return failed(STATUS_ACCESS_DENIED)
   const text = allocateText(name)
   if (text === 0) return failed(STATUS_INSUFFICIENT_RESOURCES)
   insertEntry(directory, insert, text, name.length, hash)
   // The directory refers to the object, and the object's name to the directory.
   referenceObject(insert)
   referenceObject(directory)
-  return { status: STATUS_SUCCESS, object: 0, rest: '' }
+  if (reserves) changeHandleCount(insert, 1)
+  return { ...found(0, ''), isReserved: reserves }
 }
 
 /** Takes the name of `object` away, if it has one. Caller holds Root.ObLock and then calls `nameIsGone`. */
@@ -158,15 +189,14 @@ export function removeName(object: number): void {
 /** Counts a handle. */
 export function countHandle(object: number): void {
   acquireWord(Root.ObLock)
-  write32(headerField(object, 'HandleCount'), read32(headerField(object, 'HandleCount')) + 1)
+  changeHandleCount(object, 1)
   releaseWord(Root.ObLock)
 }
 
 /** Counts a handle less; with the last one a temporary object loses its name. @returns how many are left. */
 export function uncountHandle(object: number): number {
   acquireWord(Root.ObLock)
-  const left = read32(headerField(object, 'HandleCount')) - 1
-  write32(headerField(object, 'HandleCount'), left)
+  const left = changeHandleCount(object, -1)
   const directory = left === 0 && !isPermanent(object) ? unlink(object) : 0
   releaseWord(Root.ObLock)
   nameIsGone(object, directory)

@@ -16,8 +16,8 @@ import { type Captured, OBJ_FORCE_ACCESS_CHECK, OBJ_OPENIF, OBJ_PERMANENT } from
 import { directoryType } from './directory.ts'
 import { createHandle, currentProcess, type HandleResult, referenceByHandle } from './handle.ts'
 import { HEADER_SIZE, headerField, LIVE_OBJECT, ObjectFlag, objectTypeIndex } from './layouts.ts'
-import { lookupName, removeName } from './lookup.ts'
-import { dereferenceObject } from './reference.ts'
+import { lookupName, type NameResult, removeName, uncountHandle } from './lookup.ts'
+import { dereferenceObject, referenceObject } from './reference.ts'
 import { objectType, type ObjectType, type ParseResult } from './type.ts'
 
 /** What a new object is made with. */
@@ -39,8 +39,14 @@ export function createObject(type: ObjectType, size: number, { mode = KernelMode
   write32(headerField(object, 'Signature'), LIVE_OBJECT)
   write32(headerField(object, 'PointerCount'), 1)
   write8(headerField(object, 'Type'), type.Index)
-  write8(headerField(object, 'Flags'), (isPermanent ? ObjectFlag.Permanent : 0) | (mode === UserMode ? 0 : ObjectFlag.Kernel))
-  write32(headerField(object, 'UserAccess'), attributes?.userAccess ?? (mode === UserMode ? type.mapping.all : type.userAccess))
+  write8(
+    headerField(object, 'Flags'),
+    (isPermanent ? ObjectFlag.Permanent : 0) | (mode === UserMode ? 0 : ObjectFlag.Kernel),
+  )
+  write32(
+    headerField(object, 'UserAccess'),
+    attributes?.userAccess ?? (mode === UserMode ? type.mapping.all : type.userAccess),
+  )
   return object
 }
 
@@ -66,15 +72,39 @@ export interface InsertResult extends HandleResult {
  *   STATUS_OBJECT_NAME_COLLISION, STATUS_OBJECT_TYPE_MISMATCH and what the name's syntax gives
  */
 export function insertObject(object: number, insertion: Insertion): InsertResult {
-  const { attributes, access, mode } = insertion
-  if (attributes.name !== null) {
-    const found = withRoot(attributes, mode, (root, name) =>
-      lookupName({ name, root, attributes: attributes.attributes, mode, type: typeOf(object), insert: object }),
-    )
-    if (found.status !== STATUS_SUCCESS) return refuse(object, found.status)
-    if (found.object !== 0) return nameIsTaken(object, found.object, insertion)
-  }
-  if (!insertion.wantsHandle) return { status: STATUS_SUCCESS, handle: 0, object }
+  const { attributes, mode, wantsHandle } = insertion
+  if (attributes.name === null) return inserted(object, insertion)
+  const type = typeOf(object)
+  const found = withRoot(attributes, mode, (root, name) =>
+    lookupName({
+      name,
+      root,
+      attributes: attributes.attributes,
+      mode,
+      type,
+      insert: object,
+      reserves: wantsHandle,
+    }),
+  )
+  if (found.status !== STATUS_SUCCESS) return refuse(object, found.status)
+  return reserved(found.object || object, found.isReserved, () =>
+    found.object === 0 ? inserted(object, insertion) : nameIsTaken(object, found.object, insertion),
+  )
+}
+
+/** Makes a handle while the one that `lookupName` counted keeps the name; then that one is uncounted. */
+function reserved<T>(object: number, isReserved: boolean, makeHandle: () => T): T {
+  if (!isReserved) return makeHandle()
+  referenceObject(object)
+  const result = makeHandle()
+  uncountHandle(object)
+  dereferenceObject(object)
+  return result
+}
+
+/** A new object has its name, or needs none. */
+function inserted(object: number, { attributes, access, wantsHandle }: Insertion): InsertResult {
+  if (!wantsHandle) return { status: STATUS_SUCCESS, handle: 0, object }
   const { mapping } = typeOf(object)
   const granted = mapAccess(access, mapping, mapping.all)
   const made = createHandle(object, handleRequest(granted, attributes, 'create'))
@@ -94,7 +124,11 @@ function refuse(object: number, status: NTSTATUS): InsertResult {
 }
 
 /** A new object met `existing` under its name; the caller has a reference to both. */
-function nameIsTaken(object: number, existing: number, { attributes, access, mode, wantsHandle }: Insertion): InsertResult {
+function nameIsTaken(
+  object: number,
+  existing: number,
+  { attributes, access, mode, wantsHandle }: Insertion,
+): InsertResult {
   const type = typeOf(object)
   const isSameType = objectTypeIndex(existing) === type.Index
   const isRoot = existing === rootDirectory()
@@ -120,14 +154,14 @@ export function openHandle(object: number, access: number, attributes: Captured,
 export const rootDirectory = (): number => read32(Root.ObRootDirectory)
 
 /** Calls `look` with the directory that a name is relative to, and drops the reference to it again. */
-function withRoot<T extends { status: NTSTATUS }>(
+function withRoot(
   { root, name }: Captured,
   mode: number,
-  look: (directory: number, name: string) => T,
-): T | { status: NTSTATUS; object: 0; rest: '' } {
+  look: (directory: number, name: string) => NameResult,
+): NameResult {
   if (root === 0) return look(0, name as string)
   const target = referenceByHandle(root, 0, directoryType, mode)
-  if (target.status !== STATUS_SUCCESS) return { status: target.status, object: 0, rest: '' }
+  if (target.status !== STATUS_SUCCESS) return { status: target.status, object: 0, rest: '', isReserved: false }
   const result = look(target.object, name as string)
   dereferenceObject(target.object)
   return result
@@ -144,15 +178,27 @@ export interface Opening {
 
 /** The object of a name, with a reference for the caller. A parse procedure may make it a promise. */
 export function referenceByName(opening: Opening): ParseResult | Promise<ParseResult> {
+  return find(opening, false)
+}
+
+/** What `find` found; `isReserved`: `uncountHandle` is due. */
+interface Found extends ParseResult {
+  readonly isReserved?: boolean
+}
+
+function find(opening: Opening, reserves: boolean): Found | Promise<Found> {
   const { attributes, type, mode } = opening
   if (attributes.name === null) return { status: STATUS_OBJECT_PATH_SYNTAX_BAD, object: 0 }
   const relative = attributes.root === 0 ? null : parseRelative(opening)
   if (relative !== null) return relative
   const found = withRoot(attributes, mode, (root, name) =>
-    lookupName({ name, root, attributes: attributes.attributes, mode, type, insert: 0 }),
+    lookupName({ name, root, attributes: attributes.attributes, mode, type, insert: 0, reserves }),
   )
   if (found.status !== STATUS_SUCCESS) return { status: found.status, object: 0 }
-  return parsed(found.object, found.rest, opening)
+  if (!found.isReserved) return parsed(found.object, found.rest, opening)
+  if (type === null || type.Index === objectTypeIndex(found.object)) return found
+  uncountHandle(found.object)
+  return checkType(found.object, type)
 }
 
 /** A root handle that is no directory but parses names itself: a file or a device. */
@@ -189,16 +235,17 @@ function checkType(object: number, type: ObjectType | null): ParseResult {
 
 /** Opens an object by name and gives a handle. A parse procedure may make it a promise. */
 export function openByName(opening: Opening): HandleResult | Promise<HandleResult> {
-  const found = referenceByName(opening)
+  const found = find(opening, true)
   return found instanceof Promise ? found.then((result) => opened(result, opening)) : opened(found, opening)
 }
 
-function opened({ status, object }: ParseResult, { access, attributes, mode }: Opening): HandleResult {
+function opened({ status, object, isReserved = false }: Found, { access, attributes, mode }: Opening): HandleResult {
   if (status < 0) return { status, handle: 0 }
-  const result = openHandle(object, access, attributes, mode)
+  const result = reserved(object, isReserved, () => openHandle(object, access, attributes, mode))
   dereferenceObject(object)
   return result
 }
 
 /** Whether the kernel made the object. */
-export const isKernelObject = (object: number): boolean => (read8(headerField(object, 'Flags')) & ObjectFlag.Kernel) !== 0
+export const isKernelObject = (object: number): boolean =>
+  (read8(headerField(object, 'Flags')) & ObjectFlag.Kernel) !== 0

@@ -5,7 +5,6 @@ import { DISPATCH_LEVEL, enter } from '../ke/level.ts'
 import { atomicAdd, read32, readU32 } from '../mm/access.ts'
 import { type NTSTATUS, STATUS_OBJECT_TYPE_MISMATCH, STATUS_SUCCESS } from '../rtl/status.ts'
 import { UserMode } from '../ke/wait.ts'
-import { checkAccess } from './access.ts'
 import { deleteObject, deleteObjectLater } from './delete.ts'
 import { headerField, LIVE_OBJECT, objectTypeIndex } from './layouts.ts'
 import { objectType, type ObjectType } from './type.ts'
@@ -72,23 +71,22 @@ export function ObReferenceObject(Object: AnyObject): number {
  *
  * @irql <= DISPATCH_LEVEL
  * @returns STATUS_SUCCESS; STATUS_OBJECT_TYPE_MISMATCH when it is of another type than `ObjectType`, or when that is
- *   null and AccessMode is UserMode; STATUS_ACCESS_DENIED when user mode may not have `DesiredAccess`
+ *   null and AccessMode is UserMode. `DesiredAccess` is not checked: whoever has a pointer has all rights
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-obreferenceobjectbypointer
  */
 export function ObReferenceObjectByPointer(
   Object: AnyObject,
-  DesiredAccess: number,
+  _DesiredAccess: number,
   ObjectType: ObjectType | null,
   AccessMode: number,
 ): NTSTATUS {
   enter(DISPATCH_LEVEL, 'ObReferenceObjectByPointer')
   const object = addressOf(Object)
   if (object === 0 || !isObject(object)) noObject(object)
-  const type = objectType(objectTypeIndex(object))
-  if (ObjectType === null ? AccessMode === UserMode : ObjectType.Index !== type.Index) return STATUS_OBJECT_TYPE_MISMATCH
-  const { status } = checkAccess(object, type.mapping, DesiredAccess, AccessMode)
-  if (status === STATUS_SUCCESS) referenceObject(object)
-  return status
+  const isWrong = ObjectType === null ? AccessMode === UserMode : ObjectType.Index !== objectTypeIndex(object)
+  if (isWrong) return STATUS_OBJECT_TYPE_MISMATCH
+  referenceObject(object)
+  return STATUS_SUCCESS
 }
 
 /**

@@ -75,4 +75,3 @@ export function withObject(
     dereferenceObject(target.object)
   }
 }
-

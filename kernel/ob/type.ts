@@ -55,7 +55,9 @@ export interface ParseResult {
 export interface ObjectTypeDefinition {
   readonly name: ObjectTypeName
   /** The struct of the body: what `Out<…>` boxes of Ob routines receive a view of. */
-  readonly view: new (address: number) => AnyView
+  readonly view: new (
+    address: number,
+  ) => AnyView
   /** Tag of the pool blocks. */
   readonly tag: string
   readonly mapping: GenericMapping
@@ -95,6 +97,7 @@ export function registerObjectType(definition: ObjectTypeDefinition): ObjectType
 /** The type with this number. */
 export function objectType(index: number): ObjectType {
   const type = types[index]
-  if (type === undefined) throw new Error(`no module that was loaded registers object type ${TYPE_NAMES[index] ?? index}`)
+  if (type === undefined)
+    throw new Error(`no module that was loaded registers object type ${TYPE_NAMES[index] ?? index}`)
   return type
 }

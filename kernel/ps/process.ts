@@ -105,8 +105,15 @@ export function PsGetCurrentProcess(): EPROCESS {
   return new EPROCESS(currentProcess())
 }
 
-/** PsGetCurrentProcess under its other name. @irql any */
-export const IoGetCurrentProcess = PsGetCurrentProcess
+/**
+ * PsGetCurrentProcess under its other name.
+ *
+ * @irql any
+ * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/ntddk/nf-ntddk-iogetcurrentprocess
+ */
+export function IoGetCurrentProcess(): EPROCESS {
+  return PsGetCurrentProcess()
+}
 
 /**
  * The number of a process.
@@ -130,7 +137,13 @@ export function PsGetCurrentProcessId(): number {
   return read32(currentProcess() + UniqueProcessId)
 }
 
-/** The System process. @irql any */
+/**
+ * The System process. It carries no reference.
+ *
+ * @irql any
+ * @see https://learn.microsoft.com/windows-hardware/drivers/kernel/mm64bitphysicaladdress
+ * @deviates a variable in Windows, a routine here, since a machine's processes are known once it is booted
+ */
 export function PsInitialSystemProcess(): EPROCESS {
   return new EPROCESS(read32(Root.PsSystemProcess))
 }

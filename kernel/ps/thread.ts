@@ -2,6 +2,7 @@
  * System threads. A thread is an object whose body is its KTHREAD. It has a reference of its own while it runs,
  * dropped behind its end; the reaper then frees it, since it cannot free what it stands on.
  */
+import { workerThreads } from '../ex/workitem.ts'
 import { KTHREAD } from '../ke/layouts.ts'
 import { routineId } from '../ke/image.ts'
 import { enter, type Out, PASSIVE_LEVEL, point } from '../ke/level.ts'
@@ -72,7 +73,12 @@ export interface ThreadStart {
  *
  * @returns the address of the KTHREAD; 0 if there is no memory
  */
-export function createThread({ routine, context, processor = cpu.number, process = systemProcess() }: ThreadStart): number {
+export function createThread({
+  routine,
+  context,
+  processor = cpu.number,
+  process = systemProcess(),
+}: ThreadStart): number {
   const thread = createObject(threadType, KTHREAD.size)
   if (thread === 0) return 0
   if (process !== 0) referenceObject(process)
@@ -83,6 +89,9 @@ export function createThread({ routine, context, processor = cpu.number, process
 
 const isSystemProcess = (process: number): boolean =>
   process === 0 || read8(process + EPROCESS.offsets.IsSystemProcess) !== 0
+
+/** Worker threads are thread objects like all others: a work item may reference the thread that it runs on. */
+workerThreads.create = (routine, context, processor) => createThread({ routine, context, processor })
 
 interface SystemThread {
   ThreadHandle: Out<HANDLE>

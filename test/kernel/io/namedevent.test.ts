@@ -26,7 +26,12 @@ for (const { routine, create, type } of KINDS) {
       for (const name of [null, NAME]) {
         const handle = box<number>()
         const event = create(name, handle) as KEVENT
-        states.push([event.Header.Type, KeReadStateEvent(event), counts(handle.value), (handle.value & 0x80000000) !== 0])
+        states.push([
+          event.Header.Type,
+          KeReadStateEvent(event),
+          counts(handle.value),
+          (handle.value & 0x80000000) !== 0,
+        ])
         await ZwClose(handle.value)
       }
       return states
@@ -156,4 +161,18 @@ test('IoCreateSynchronizationEvent: pointer and handle act on one state [WINE dr
     return { previous: previous.value, waited, state, status, isSame, counted }
   })
   expect(seen).toEqual({ previous: 0, waited: 0, state: 0, status: 0, isSame: true, counted: '3/1' })
+})
+
+test('IoCreateNotificationEvent gives an event that stays signalled after waits', async () => {
+  const seen = await onMachine(async () => {
+    const handle = box<number>()
+    const event = IoCreateNotificationEvent(NAME, handle) as KEVENT
+    const waits = [
+      await KeWaitForSingleObject(event, 0, 0, false, 0),
+      await KeWaitForSingleObject(event, 0, 0, false, 0),
+    ]
+    await ZwClose(handle.value)
+    return waits
+  })
+  expect(seen).toEqual([0, 0])
 })

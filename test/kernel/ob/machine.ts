@@ -8,19 +8,12 @@ import { openHandles } from '../../../kernel/ob/handletable.ts'
 import { KEVENT } from '../../../kernel/ke/layouts.ts'
 import { allocateStruct, free, poolUsage } from '../../../kernel/mm/pool.ts'
 import { objectsToDelete } from '../../../kernel/ob/delete.ts'
-import { createBaseNamedObjects, hasObjectManager, initializeObjectManager } from '../../../kernel/ob/init.ts'
 import { ObjectBasicInformation, OBJECT_BASIC_INFORMATION, ZwQueryObject } from '../../../kernel/ob/query.ts'
-import { initializeProcesses } from '../../../kernel/ps/init.ts'
 
 /** Runs `body` as a system thread of a fresh machine, and expects that it leaves no object and no handle behind. */
 export async function onMachine<T>(body: () => T | Promise<T>, options: object = {}): Promise<T> {
   await using machine = await boot({ localRoutines: true, build: 'checked', ...options })
   return await machine.run(async () => {
-    if (!hasObjectManager()) {
-      initializeObjectManager()
-      initializeProcesses()
-      createBaseNamedObjects()
-    }
     await settled()
     const before = inUse()
     const result = await body()
@@ -55,7 +48,12 @@ export function counts(handle: number): string {
   return `${PointerCount}/${HandleCount}`
 }
 
-export function basic(handle: number): { Attributes: number; GrantedAccess: number; PointerCount: number; HandleCount: number } {
+export function basic(handle: number): {
+  Attributes: number
+  GrantedAccess: number
+  PointerCount: number
+  HandleCount: number
+} {
   const information = allocateStruct(OBJECT_BASIC_INFORMATION, 'Test') as OBJECT_BASIC_INFORMATION
   const status = ZwQueryObject(handle, ObjectBasicInformation, information, OBJECT_BASIC_INFORMATION.size, null)
   if (status !== 0) throw new Error(`ZwQueryObject: 0x${(status >>> 0).toString(16)}`)
@@ -66,4 +64,3 @@ export function basic(handle: number): { Attributes: number; GrantedAccess: numb
 
 /** An empty box. */
 export const box = <T>(): { value: T } => ({ value: undefined as T })
-

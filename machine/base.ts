@@ -1,0 +1,145 @@
+/** What machines of one and of several processors have in common: images, and what the program awaits. */
+import { basename } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { BugCheckError } from '../kernel/ke/bugcheck.ts'
+import type { CrashRecord } from '../kernel/ports/crash.ts'
+import { LoadError, UsageError } from './errors.ts'
+import type { Machine } from './machine.ts'
+import { type CheckedOptions, driverUrl } from './options.ts'
+import { Outstanding } from './outstanding.ts'
+import type { Request } from './protocol.ts'
+import type { ImageDescription } from './service.ts'
+
+interface LoadedDriver {
+  image: number
+  url: string
+}
+
+export abstract class BaseMachine implements Machine {
+  readonly processors: number
+  crash: CrashRecord | null = null
+  protected readonly options: CheckedOptions
+  protected readonly outstanding: Outstanding
+  /** Image numbers of files whose exports are registered, by URL. */
+  readonly #imported = new Map<string, number>()
+  readonly #drivers = new Map<string, LoadedDriver>()
+  #images = 0
+
+  constructor(options: CheckedOptions) {
+    this.options = options
+    this.processors = options.processors
+    this.outstanding = new Outstanding(
+      () => this.beginAwait(),
+      () => this.endAwait(),
+    )
+  }
+
+  /** Has processor `processor` do `request`. */
+  protected abstract call(processor: number, request: Request): Promise<unknown>
+  protected abstract runLocal<T>(body: () => T | Promise<T>): Promise<T>
+  protected abstract beginAwait(): void
+  protected abstract endAwait(): void
+  abstract sleep(milliseconds: number): Promise<void>
+  abstract shutdown(): Promise<void>
+
+  /** Loads the drivers that boot was given. */
+  async loadDrivers(): Promise<void> {
+    await this.call(0, { kind: 'named-objects' })
+    for (const driver of this.options.drivers) await this.load(driver)
+  }
+
+  run<T, A>(
+    routine: string | URL | ((argument: A) => T | Promise<T>),
+    second?: unknown,
+    third?: unknown,
+    processor = 0,
+  ) {
+    if (typeof routine === 'function') {
+      if (this.options.localRoutines) return this.outstanding.track(this.runLocal(() => routine(second as A)))
+      throw new UsageError(
+        'machine.run takes a local function only where boot has localRoutines: true; else a file and the name of an export',
+      )
+    }
+    const url = driverUrl(routine)
+    return this.outstanding.track(this.#runExport(url, String(second), third, processor)) as Promise<T>
+  }
+
+  async #runExport(url: string, name: string, argument: unknown, processor: number): Promise<unknown> {
+    if (!this.#imported.has(url)) await this.#import(url)
+    return this.call(processor, { kind: 'run', url, name, argument })
+  }
+
+  async #import(url: string): Promise<ImageDescription> {
+    this.#images += 1
+    const number = this.#images
+    const request: Request = { kind: 'import', number, name: driverName(url), url }
+    const imports = Array.from({ length: this.processors }, (_, processor) => this.call(processor, request))
+    const [description] = (await Promise.all(imports)) as ImageDescription[]
+    this.#imported.set(url, number)
+    return description as ImageDescription
+  }
+
+  load(driver: string | URL): Promise<string> {
+    return this.outstanding.track(this.#load(driverUrl(driver)))
+  }
+
+  async #load(url: string): Promise<string> {
+    const name = driverName(url)
+    if (this.#drivers.has(name)) {
+      throw new LoadError(`driver ${name} is loaded already; unload it first`, STATUS_IMAGE_ALREADY_LOADED)
+    }
+    await this.#import(url)
+    const image = this.#images
+    try {
+      await this.call(0, { kind: 'load', number: image, name, url })
+    } catch (error) {
+      await this.#retire(url, image)
+      throw error
+    }
+    this.#drivers.set(name, { image, url })
+    return name
+  }
+
+  unload(name: string): Promise<void> {
+    return this.outstanding.track(this.#unload(name))
+  }
+
+  async #unload(name: string): Promise<void> {
+    const driver = this.#drivers.get(name)
+    if (driver === undefined) throw new UsageError(`no driver ${name} is loaded; loaded are ${this.#names()}`)
+    await this.call(0, { kind: 'unload', name })
+    this.#drivers.delete(name)
+    await this.#retire(driver.url, driver.image)
+  }
+
+  #names(): string {
+    return [...this.#drivers.keys()].join(', ') || 'none'
+  }
+
+  /** From now on, calling a routine of the image is a bug check. */
+  async #retire(url: string, number: number): Promise<void> {
+    this.#imported.delete(url)
+    const request: Request = { kind: 'retire', number }
+    await Promise.all(Array.from({ length: this.processors }, (_, processor) => this.call(processor, request)))
+  }
+
+  /** The machine has stopped: everything that the program awaits is rejected. */
+  protected stopWith(record: CrashRecord): void {
+    if (this.crash !== null) return
+    this.crash = record
+    this.outstanding.rejectAll(new BugCheckError(record))
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown()
+  }
+}
+
+const STATUS_IMAGE_ALREADY_LOADED = 0xc000010e | 0
+
+/** A driver's name is its file's, or its folder's where the file is `index`. */
+function driverName(url: string): string {
+  const path = fileURLToPath(url).replace(/\.[cm]?[jt]s$/, '')
+  const name = basename(path)
+  return name === 'index' ? basename(path.slice(0, -'index'.length - 1)) : name
+}

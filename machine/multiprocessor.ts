@@ -1,0 +1,283 @@
+/**
+ * A machine with several processors, each a worker thread. This, on the main thread, is no processor: it takes no
+ * kernel lock and runs no driver code. It starts the workers, serves boards, watches for processors that die or hang,
+ * and on a virtual clock takes its turns.
+ */
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
+import { monotonicBase, monotonicTicks, systemTimeNow } from '../hal/clock.ts'
+import { MainTurns } from '../hal/mainturns.ts'
+import { every, sleepMs } from '../hal/timers.ts'
+import { World } from '../hal/world.ts'
+import { BugCode, bugCheckName } from '../kernel/ke/bugcodes.ts'
+import { driverFrame } from '../kernel/ke/bugcheck.ts'
+import { levelBit, Machine as Block, Pcr, pcrOf, Pending } from '../kernel/ke/pcr.ts'
+import { CLOCK_LEVEL } from '../kernel/ke/level.ts'
+import { type Memory, viewMemory } from '../kernel/mm/memory.ts'
+import type { CrashRecord } from '../kernel/ports/crash.ts'
+import { BaseMachine } from './base.ts'
+import { LoadError, NtStatusError, UsageError } from './errors.ts'
+import type { CheckedOptions } from './options.ts'
+import type { Answer, Message, PortableError, ProcessorSeat, Request } from './protocol.ts'
+import { VIRTUAL_EPOCH } from './uniprocessor.ts'
+import { TURN_WORDS } from './words.ts'
+
+const WORKER = new URL(import.meta.url.endsWith('.ts') ? './processor.ts' : './processor.js', import.meta.url)
+
+interface Seat {
+  worker: Worker
+  calls: MessagePort
+  number: number
+  isReady: boolean
+  /** Heartbeat at the last look, and since when it has been that. */
+  heartbeat: number
+  beatSince: number
+}
+
+export class Multiprocessor extends BaseMachine {
+  readonly memory: Memory
+  readonly world: World
+  readonly #seats: Seat[] = []
+  readonly #calls = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>()
+  readonly #turns: MainTurns | null
+  readonly #base = monotonicBase()
+  #nextCall = 1
+  #isDown = false
+  #stopWatchdog: () => void = () => {}
+  #readySeats: (() => void) | null = null
+
+  /** Starts the processors and resolves when all of them run. */
+  static async start(options: CheckedOptions): Promise<Multiprocessor> {
+    const machine = new Multiprocessor(options)
+    await machine.#start()
+    return machine
+  }
+
+  private constructor(options: CheckedOptions) {
+    super(options)
+    this.memory = viewMemory(new SharedArrayBuffer(options.memory))
+    const { f64 } = this.memory
+    this.world = new World(() =>
+      options.isVirtual ? (f64[Block.VirtualTime >> 3] as number) : monotonicTicks(this.#base),
+    )
+    this.#turns = options.isVirtual ? this.#makeTurns() : null
+  }
+
+  #makeTurns(): MainTurns {
+    return new MainTurns(this.memory, TURN_WORDS, this.processors, {
+      world: this.world,
+      takeMessages: () => this.#takeAnswers(),
+      raiseClock: () => this.#request(0, levelBit(CLOCK_LEVEL)),
+    })
+  }
+
+  async #start(): Promise<void> {
+    const ready = new Promise<void>((resolve) => {
+      this.#readySeats = resolve
+    })
+    const died = new Promise<never>((_, reject) => {
+      for (let number = 0; number < this.processors; number++) this.#seats.push(this.#makeSeat(number, reject))
+    })
+    await Promise.race([ready, died])
+    if (this.options.watchdogMs > 0) {
+      this.#stopWatchdog = every(Math.max(this.options.watchdogMs / 4, 5), () => this.#watch())
+    }
+    this.#turns?.start()
+  }
+
+  #makeSeat(number: number, failed: (error: Error) => void): Seat {
+    const { port1, port2 } = new MessageChannel()
+    const workerData: ProcessorSeat = {
+      calls: port2,
+      buffer: this.memory.buffer,
+      number,
+      processors: this.processors,
+      checked: this.options.checked,
+      isVirtual: this.options.isVirtual,
+      localRoutines: false,
+      bootSystemTime: this.options.isVirtual ? VIRTUAL_EPOCH : systemTimeNow(),
+      clockBase: this.#base,
+      seed: this.options.seed,
+    }
+    const worker = new Worker(WORKER, { workerData, transferList: [port2] })
+    const seat: Seat = { worker, calls: port1, number, isReady: false, heartbeat: 0, beatSince: 0 }
+    worker.on('message', (message: Message) => this.#hear(seat, message))
+    // In lockstep answers are taken in this thread's turns only: the program goes on when it is its turn.
+    if (this.#turns === null) port1.on('message', (answer: Answer) => this.#settle(answer))
+    port1.unref()
+    worker.on('error', (error: Error) => {
+      failed(error)
+      this.#died(seat, error)
+    })
+    worker.on('exit', (code) => {
+      failed(new Error(`processor ${number} exited with code ${code} while it started`))
+      this.#died(seat, code)
+    })
+    return seat
+  }
+
+  #hear(seat: Seat, message: Message): void {
+    if (this.#isDown) return
+    switch (message.kind) {
+      case 'ready':
+        seat.isReady = true
+        if (this.#seats.every(({ isReady }) => isReady)) this.#readySeats?.()
+        return
+      case 'crash':
+        this.#turns?.stop()
+        this.stopWith(message.record)
+        return
+      case 'print':
+        this.options.print(message.text)
+    }
+  }
+
+  /** Sets bits in a processor's pending word and wakes it, without being a processor. */
+  #request(processor: number, bits: number): void {
+    const { i32 } = this.memory
+    const pcr = pcrOf(processor)
+    Atomics.or(i32, (pcr + Pcr.Pending) >> 2, bits)
+    Atomics.add(i32, (pcr + Pcr.Doorbell) >> 2, 1)
+    if (Atomics.load(i32, (pcr + Pcr.Sleeping) >> 2) !== 0) Atomics.notify(i32, (pcr + Pcr.Doorbell) >> 2)
+  }
+
+  #settle(answer: Answer): void {
+    const call = this.#calls.get(answer.id)
+    this.#calls.delete(answer.id)
+    this.#turns?.end()
+    if (answer.kind === 'value') call?.resolve(answer.value)
+    else call?.reject(errorOf(answer.error))
+  }
+
+  /** Takes every answer that is there. */
+  #takeAnswers(): void {
+    for (const { calls } of this.#seats) {
+      for (let next = receiveMessageOnPort(calls); next !== undefined; next = receiveMessageOnPort(calls)) {
+        this.#settle(next.message as Answer)
+      }
+    }
+  }
+
+  protected call(processor: number, request: Request): Promise<unknown> {
+    const seat = this.#seats[processor]
+    if (seat === undefined) {
+      return Promise.reject(
+        new UsageError(`this machine has processors 0 to ${this.processors - 1}; ${processor} is none of them`),
+      )
+    }
+    const id = this.#nextCall++
+    this.#turns?.begin()
+    return new Promise((resolve, reject) => {
+      this.#calls.set(id, { resolve, reject })
+      seat.calls.postMessage({ id, request })
+      this.#request(processor, Pending.Message)
+    })
+  }
+
+  protected runLocal<T>(): Promise<T> {
+    throw new UsageError('several processors cannot run a local function')
+  }
+
+  protected beginAwait(): void {
+    this.#turns?.begin()
+  }
+
+  protected endAwait(): void {
+    this.#turns?.end()
+  }
+
+  sleep(milliseconds: number): Promise<void> {
+    if (this.#turns !== null) return this.outstanding.track(this.#turns.sleep(milliseconds * 10_000))
+    return this.outstanding.track(sleepMs(milliseconds))
+  }
+
+  /** A processor that is gone is a stop, with the reason where there is one. */
+  #died(seat: Seat, reason: Error | number): void {
+    if (this.#isDown || this.crash !== null) return
+    const message =
+      reason instanceof Error
+        ? `processor ${seat.number} died: ${reason.message}`
+        : `processor ${seat.number} is gone: its thread exited with code ${reason}; a driver must not call process.exit`
+    const code = reason instanceof Error ? BugCode.KMODE_EXCEPTION_NOT_HANDLED : BugCode.CLOCK_WATCHDOG_TIMEOUT
+    this.#stop(seat, code, message, reason instanceof Error ? (reason.stack ?? '') : '')
+  }
+
+  /** Every processor must come to an interruption point now and then: a ring makes one that sleeps do so. */
+  #watch(): void {
+    if (this.crash !== null) return
+    for (const seat of this.#seats) {
+      const heartbeat = this.memory.i32[(pcrOf(seat.number) + Pcr.Heartbeat) >> 2] as number
+      const now = monotonicTicks(this.#base) / 10_000
+      if (heartbeat !== seat.heartbeat || this.#turns?.isWaitingFor(seat.number) === true) {
+        seat.heartbeat = heartbeat
+        seat.beatSince = now
+      } else if (now - seat.beatSince > this.options.watchdogMs) {
+        this.#stop(
+          seat,
+          BugCode.CLOCK_WATCHDOG_TIMEOUT,
+          `processor ${seat.number} hangs: it came to no interruption point for ${Math.round(now - seat.beatSince)} ms; ` +
+            'a loop in a driver never calls the kernel, or waits for a lock that nobody gives back',
+          '',
+        )
+        return
+      }
+      this.#request(seat.number, 0)
+    }
+  }
+
+  #stop(seat: Seat, code: number, message: string, stack: string): void {
+    const frame = driverFrame(stack)
+    const { i32 } = this.memory
+    Atomics.compareExchange(i32, Block.BugCheck >> 2, 0, code)
+    for (const { number } of this.#seats) this.#request(number, Pending.Freeze)
+    const record: CrashRecord = {
+      code,
+      name: bugCheckName(code),
+      parameters: [0, 0, pcrOf(seat.number), seat.number],
+      message,
+      processor: seat.number,
+      irql: i32[(pcrOf(seat.number) + Pcr.Irql) >> 2] as number,
+      driver: null,
+      file: frame?.file ?? null,
+      line: frame?.line ?? null,
+      stack,
+      processors: this.#seats.map(({ number }) => this.#crashed(number)),
+      threads: [],
+      trace: [],
+      pool: [],
+    }
+    this.#turns?.stop()
+    this.stopWith(record)
+  }
+
+  #crashed(number: number): CrashRecord['processors'][number] {
+    const { i32 } = this.memory
+    const word = (offset: number): number => i32[(pcrOf(number) + offset) >> 2] as number
+    const held = Math.min(Math.max(word(Pcr.HeldLockCount), 0), 32)
+    return {
+      number,
+      irql: word(Pcr.Irql),
+      heldLocks: Array.from({ length: held }, (_, index) => ({ address: word(Pcr.HeldLocks + index * 4), site: null })),
+    }
+  }
+
+  async shutdown(): Promise<void> {
+    if (this.#isDown) return
+    this.#isDown = true
+    this.#stopWatchdog()
+    this.#turns?.stop()
+    this.outstanding.rejectAll(new UsageError('the machine was shut down'))
+    await Promise.all(this.#seats.map(({ worker }) => worker.terminate()))
+    for (const { calls } of this.#seats) calls.close()
+    this.#calls.clear()
+  }
+}
+
+/** An error of a processor's thread, as one of this thread. */
+function errorOf({ name, message, stack, status }: PortableError): Error {
+  let error: Error
+  if (name === 'LoadError') error = new LoadError(message, status ?? 0)
+  else if (name === 'NtStatusError') error = Object.assign(new NtStatusError(status ?? 0, ''), { message })
+  else error = Object.assign(new Error(message), status === undefined ? { name } : { name, status })
+  if (stack !== undefined) error.stack = stack
+  return error
+}
