@@ -1,10 +1,10 @@
 /** The kernel above ke begins, in the order in which its parts stand on each other. Once a machine, on processor 0. */
 import { initializeObjectManager } from '../kernel/ob/init.ts'
 import { initializeProcesses } from '../kernel/ps/init.ts'
-import { initializeRequests } from '../kernel/io/request.ts'
+import { initializeIo } from '../kernel/io/init.ts'
 
 export function startKernel(): void {
   initializeObjectManager()
   initializeProcesses()
-  initializeRequests()
+  initializeIo()
 }

@@ -317,6 +317,3 @@ async function waitLonger(result: DispatchResult, event: number): Promise<boolea
   free(event, 'IoFw')
   return true
 }
-
-/** IoForwardIrpSynchronously under its other name. */
-export const IoForwardAndCatchIrp = IoForwardIrpSynchronously

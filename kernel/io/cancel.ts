@@ -2,7 +2,7 @@
  * Cancellation. A driver that holds on to an IRP gives it a cancel routine; whoever exchanges that for null, the
  * canceller or the driver that completes, owns what happens next.
  */
-import { atomicExchange, read32, read8, write32, write8 } from '../mm/access.ts'
+import { atomicExchange, read32, write32, write8 } from '../mm/access.ts'
 import { BugCode } from '../ke/bugcodes.ts'
 import { bugCheck, escapedException } from '../ke/bugcheck.ts'
 import { routineId, routineOf } from '../ke/image.ts'

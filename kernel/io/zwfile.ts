@@ -117,8 +117,8 @@ interface Transfer {
  * Reads from a file, and waits for the data.
  *
  * @irql PASSIVE_LEVEL
- * @returns the request's status; STATUS_INVALID_HANDLE is bug check or status as ObReferenceObjectByHandle;
- *   STATUS_OBJECT_TYPE_MISMATCH when the handle is no file's; STATUS_INSUFFICIENT_RESOURCES
+ * @returns the request's status; STATUS_INVALID_HANDLE when the handle is not open; STATUS_OBJECT_TYPE_MISMATCH when it
+ *   is no file's; STATUS_INSUFFICIENT_RESOURCES
  * @deviates Waits also where Windows would return STATUS_PENDING (a file opened without FILE_SYNCHRONOUS_IO_…): there are
  *   no APCs, and callers that treat STATUS_PENDING right see no difference.
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-zwreadfile

@@ -19,7 +19,7 @@ import { currentIrql, DISPATCH_LEVEL } from '../../../kernel/ke/level.ts'
 import { currentThread } from '../../../kernel/ke/thread.ts'
 import { allocate } from '../../../kernel/mm/pool.ts'
 import { STATUS_CANCELLED, STATUS_PENDING, STATUS_SUCCESS } from '../../../kernel/rtl/status.ts'
-import { bytesByTag, finish, onSystem, stackOf } from './system.ts'
+import { bootSystem, bytesByTag, finish, onSystem, stackOf } from './system.ts'
 
 /** The routine of a driver that keeps one IRP. */
 function cancelRoutine(_device: DEVICE_OBJECT | null, irp: IRP): void {
@@ -176,4 +176,11 @@ test('an IRP that its driver does not complete when its thread ends stays out, a
     return { between, bytes: bytesByTag()['Irp '] }
   })
   expect(seen).toEqual({ between: { Cancel: 1, status: 0 }, bytes: 0 })
+})
+
+test('IoCancelIrp is called for what a thread has sent when that thread really ends', async () => {
+  await using machine = await bootSystem()
+  const block = await machine.run(async () => (await heldRead()).block.address)
+  const seen = await machine.run(() => ({ status: new IO_STATUS_BLOCK(block).Status, bytes: bytesByTag()['Irp '] }))
+  expect(seen).toEqual({ status: STATUS_CANCELLED, bytes: 0 })
 })

@@ -9,7 +9,6 @@ import * as codes from '../../../kernel/io/codes.ts'
 import { IoCreateDevice, IoDeleteDevice } from '../../../kernel/io/device.ts'
 import { instancePath, nodeOf, NodeState, stateOf } from '../../../kernel/io/devnode.ts'
 import { loadDriver } from '../../../kernel/io/driver.ts'
-import { initializeIo, plugIo } from '../../../kernel/io/init.ts'
 import { IoForwardIrpSynchronously } from '../../../kernel/io/build.ts'
 import { IoGetCurrentIrpStackLocation, IoSkipCurrentIrpStackLocation } from '../../../kernel/io/irp.ts'
 import { DEVICE_OBJECT, DRIVER_OBJECT, type IRP } from '../../../kernel/io/layouts.ts'
@@ -31,7 +30,7 @@ import {
   BusRelations,
   BusQueryInstanceID,
 } from '../../../kernel/io/pnpirp.ts'
-import { Action, doAction, manager, pnpIdle } from '../../../kernel/io/pnpqueue.ts'
+import { Action, doAction, pnpIdle } from '../../../kernel/io/pnpqueue.ts'
 import { CM_RESOURCE_LIST, CmResourceTypeInterrupt, CmResourceTypeMemory } from '../../../kernel/io/resources.ts'
 import { reportRootDevice, reportRootDeviceMissing } from '../../../kernel/io/rootbus.ts'
 import { closeHandle } from '../../../kernel/ob/handle.ts'
@@ -172,15 +171,7 @@ function relations(devices: readonly (DEVICE_OBJECT | null)[]): number {
   return list.address
 }
 
-async function bootPnp(): Promise<Machine> {
-  const machine = await boot({ localRoutines: true })
-  await machine.run(() => {
-    if (manager() !== 0) return
-    initializeIo()
-    plugIo()
-  })
-  return machine
-}
+const bootPnp = (): Promise<Machine> => boot({ localRoutines: true })
 
 const open = async (name: string): Promise<{ status: NTSTATUS; handle: number }> =>
   openByName({

@@ -40,7 +40,8 @@ export async function driverWith(table: Dispatch = {}): Promise<DRIVER_OBJECT> {
     name: `Test${state.drivers++}`,
     driverEntry(object: DRIVER_OBJECT) {
       for (let major = 0; major <= IRP_MJ_MAXIMUM_FUNCTION; major++) {
-        if (all[major] !== undefined) object.MajorFunction.set(major, all[major])
+        const dispatch = all[major]
+        if (dispatch !== undefined) object.MajorFunction.set(major, dispatch)
       }
       return STATUS_SUCCESS
     },
