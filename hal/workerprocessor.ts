@@ -63,6 +63,8 @@ export class WorkerProcessor implements ProcessorPort {
   #isStopped = false
   #passes = 0
   #hostCalls = 0
+  /** A soak's delay, called by name wherever a wake-up could be lost; `late` when work was found without a ring. */
+  disturb: ((place: 'ring' | 'rung' | 'heard' | 'asleep' | 'wait' | 'woken' | 'late') => void) | null = null
 
   constructor(
     number: number,
@@ -80,7 +82,9 @@ export class WorkerProcessor implements ProcessorPort {
 
   ring(processor: number): void {
     const doorbell = this.#words.doorbell(processor) >> 2
+    this.disturb?.('ring')
     Atomics.add(mem.i32, doorbell, 1)
+    this.disturb?.('rung')
     if (Atomics.load(mem.i32, this.#words.sleeping(processor) >> 2) !== AWAKE) Atomics.notify(mem.i32, doorbell)
   }
 
@@ -188,14 +192,17 @@ export class WorkerProcessor implements ProcessorPort {
     const doorbell = this.#words.doorbell(this.#number) >> 2
     const sleeping = this.#words.sleeping(this.#number) >> 2
     const heard = Atomics.load(i32, doorbell)
+    this.disturb?.('heard')
     await this.turn() // so that no microtask is queued behind the sleep
     if (this.#isStopped) return
     const besideLibuv = hasHostWork()
     Atomics.store(i32, sleeping, besideLibuv ? ASLEEP_BESIDE_LIBUV : ASLEEP)
+    this.disturb?.('asleep')
     if (!this.#kernel.isBusy()) {
       const ms = this.#events.msUntilDue()
-      if (!besideLibuv) Atomics.wait(i32, doorbell, heard, ms)
-      else await waitBesideLibuv(i32, doorbell, heard, ms)
+      this.disturb?.('wait')
+      const sleep = besideLibuv ? await waitBesideLibuv(i32, doorbell, heard, ms) : Atomics.wait(i32, doorbell, heard, ms)
+      this.disturb?.(sleep === 'timed-out' && this.#kernel.isBusy() ? 'late' : 'woken')
     }
     Atomics.store(i32, sleeping, AWAKE)
   }
@@ -207,8 +214,8 @@ function hasHostWork(): boolean {
   return false
 }
 
-async function waitBesideLibuv(i32: Int32Array, doorbell: number, heard: number, ms: number): Promise<void> {
+async function waitBesideLibuv(i32: Int32Array, doorbell: number, heard: number, ms: number) {
   // An immediate chain would burn the processor; waitAsync lets libuv wait for its own work and for the doorbell.
   const waited = Atomics.waitAsync(i32, doorbell, heard, Math.min(ms, 1000))
-  if (waited.async) await waited.value
+  return waited.async ? await waited.value : waited.value
 }

@@ -3,12 +3,20 @@ import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { BugCheckError } from '../kernel/ke/bugcheck.ts'
 import type { CrashRecord } from '../kernel/ports/crash.ts'
-import { LoadError, UsageError } from './errors.ts'
+import { LoadError, NtStatusError, UsageError } from './errors.ts'
 import type { Machine } from './machine.ts'
 import { type CheckedOptions, driverUrl } from './options.ts'
 import { Outstanding } from './outstanding.ts'
+import { type Board, Boards, type BoardSlots as AllSlots } from './boards.ts'
+import type { Inspection } from './inspect.ts'
+import type { BoardOption } from './options.ts'
+import type { BoardSeat } from './plug.ts'
 import type { Request } from './protocol.ts'
+import { type Caller, type EventOptions, type UserEvent, type UserFile, UserProcess } from './user.ts'
+import type { SystemReply } from './userservice.ts'
 import type { ImageDescription } from './service.ts'
+
+type BoardSlots = Omit<AllSlots, 'plug' | 'unplug'>
 
 interface LoadedDriver {
   image: number
@@ -42,10 +50,64 @@ export abstract class BaseMachine implements Machine {
   abstract sleep(milliseconds: number): Promise<void>
   abstract shutdown(): Promise<void>
 
-  /** Loads the drivers that boot was given. */
-  async loadDrivers(): Promise<void> {
-    await this.call(0, { kind: 'named-objects' })
+  /** Loads the drivers and plugs in the boards that boot was given. */
+  async begin(): Promise<void> {
+    await this.outstanding.track(this.call(0, { kind: 'named-objects' }))
     for (const driver of this.options.drivers) await this.load(driver)
+    for (const board of this.options.boards) await this.plug(board)
+  }
+
+  /** What boards need of this machine. */
+  protected abstract slots(): BoardSlots
+  #boards: Boards | null = null
+
+  protected get boards(): Boards {
+    this.#boards ??= new Boards({
+      ...this.slots(),
+      plug: (board) => this.outstanding.track(this.call(0, { kind: 'plug', board }) as Promise<BoardSeat>),
+      unplug: (board) => this.outstanding.track(this.call(0, { kind: 'unplug', board }) as Promise<void>),
+    })
+    return this.#boards
+  }
+
+  plug(board: BoardOption): Promise<Board> {
+    return this.boards.add(board)
+  }
+
+  board(name: string): Board {
+    return this.boards.get(name)
+  }
+
+  inspect(): Promise<Inspection> {
+    return this.outstanding.track(this.call(0, { kind: 'inspect' }) as Promise<Inspection>)
+  }
+
+  /** The process of the program itself. */
+  #program: Promise<UserProcess> | null = null
+
+  #self(): Promise<UserProcess> {
+    this.#program ??= this.process('program')
+    return this.#program
+  }
+
+  async process(name = 'process'): Promise<UserProcess> {
+    const call: Caller = (process, request, token) =>
+      this.outstanding.track(this.call(0, { kind: 'system-call', process, token, request }) as Promise<SystemReply>)
+    const { status, value } = await call(0, { call: 'create-process', name }, 0)
+    if (status < 0) throw new NtStatusError(status, `create process ${name}`)
+    return new UserProcess(call, value as number)
+  }
+
+  async open(path: string, options?: { access?: number; disposition?: number }): Promise<UserFile> {
+    return (await this.#self()).open(path, options)
+  }
+
+  async openEvent(name: string): Promise<UserEvent> {
+    return (await this.#self()).openEvent(name)
+  }
+
+  async createEvent(options?: EventOptions): Promise<UserEvent> {
+    return (await this.#self()).createEvent(options)
   }
 
   run<T, A>(
@@ -72,11 +134,11 @@ export abstract class BaseMachine implements Machine {
   async #import(url: string): Promise<ImageDescription> {
     this.#images += 1
     const number = this.#images
-    const request: Request = { kind: 'import', number, name: driverName(url), url }
-    const imports = Array.from({ length: this.processors }, (_, processor) => this.call(processor, request))
-    const [description] = (await Promise.all(imports)) as ImageDescription[]
+    const request = { kind: 'import', number, name: driverName(url), url } as const
+    const description = (await this.call(0, { ...request, globals: null })) as ImageDescription
+    await this.#onOthers({ ...request, globals: description.globals })
     this.#imported.set(url, number)
-    return description as ImageDescription
+    return description
   }
 
   load(driver: string | URL): Promise<string> {
@@ -107,7 +169,9 @@ export abstract class BaseMachine implements Machine {
   async #unload(name: string): Promise<void> {
     const driver = this.#drivers.get(name)
     if (driver === undefined) throw new UsageError(`no driver ${name} is loaded; loaded are ${this.#names()}`)
-    await this.call(0, { kind: 'unload', name })
+    const { status, leaks } = (await this.call(0, { kind: 'unload', name })) as { status: number; leaks: string[] }
+    if (status < 0) throw new NtStatusError(status, `driver ${name} was not unloaded`)
+    for (const leak of leaks) this.options.print(`driver ${name} has left behind: ${leak}\n`)
     this.#drivers.delete(name)
     await this.#retire(driver.url, driver.image)
   }
@@ -120,7 +184,13 @@ export abstract class BaseMachine implements Machine {
   async #retire(url: string, number: number): Promise<void> {
     this.#imported.delete(url)
     const request: Request = { kind: 'retire', number }
-    await Promise.all(Array.from({ length: this.processors }, (_, processor) => this.call(processor, request)))
+    await this.#onOthers(request)
+    await this.call(0, request)
+  }
+
+  /** Has every processor but 0 do `request`. */
+  async #onOthers(request: Request): Promise<void> {
+    await Promise.all(Array.from({ length: this.processors - 1 }, (_, index) => this.call(index + 1, request)))
   }
 
   /** The machine has stopped: everything that the program awaits is rejected. */

@@ -9,7 +9,7 @@ export async function boot(options: BootOptions = {}): Promise<Machine> {
   const checked = checkOptions(options)
   const machine = checked.processors === 1 ? new Uniprocessor(checked) : await Multiprocessor.start(checked)
   try {
-    await machine.loadDrivers()
+    await machine.begin()
   } catch (error) {
     await machine.shutdown()
     throw error

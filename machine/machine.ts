@@ -1,4 +1,8 @@
 /** A machine, as programs and tests see it. */
+import type { Board } from './boards.ts'
+import type { Inspection } from './inspect.ts'
+import type { BoardOption } from './options.ts'
+import type { EventOptions, UserEvent, UserFile, UserProcess } from './user.ts'
 import type { CrashRecord } from '../kernel/ports/crash.ts'
 
 export interface Machine extends AsyncDisposable {
@@ -13,6 +17,18 @@ export interface Machine extends AsyncDisposable {
   load(driver: string | URL): Promise<string>
   /** Calls the driver's DriverUnload; from then on none of its routines may be called. */
   unload(name: string): Promise<void>
+  /** Plugs in a board: drivers that are loaded, and match, get its devices. */
+  plug(board: BoardOption): Promise<Board>
+  board(name: string): Board
+  /** Opens a device or a file of one: `Button-0`, or `\\\\.\\Button-0`. */
+  open(path: string, options?: { access?: number; disposition?: number }): Promise<UserFile>
+  /** Opens a named event: `X` is `\\BaseNamedObjects\\X`. */
+  openEvent(name: string): Promise<UserEvent>
+  createEvent(options?: EventOptions): Promise<UserEvent>
+  /** A second process of the program, with a handle table of its own. */
+  process(name?: string): Promise<UserProcess>
+  /** Threads, locks, IRPs, handles and pool by tag. */
+  inspect(): Promise<Inspection>
   /** Lets time pass: real, or virtual, which moves only while something of the machine is awaited. */
   sleep(milliseconds: number): Promise<void>
   /** Stops the machine and frees what it holds. */

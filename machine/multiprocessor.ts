@@ -4,15 +4,17 @@
  * and on a virtual clock takes its turns.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
-import { monotonicBase, monotonicTicks, systemTimeNow } from '../hal/clock.ts'
+import { Alarm, monotonicBase, monotonicTicks, systemTimeNow } from '../hal/clock.ts'
 import { MainTurns } from '../hal/mainturns.ts'
 import { every, sleepMs } from '../hal/timers.ts'
 import { World } from '../hal/world.ts'
 import { BugCode, bugCheckName } from '../kernel/ke/bugcodes.ts'
 import { driverFrame } from '../kernel/ke/bugcheck.ts'
 import { levelBit, Machine as Block, Pcr, pcrOf, Pending } from '../kernel/ke/pcr.ts'
+import { vectorRequest } from '../kernel/ke/interrupt.ts'
 import { CLOCK_LEVEL } from '../kernel/ke/level.ts'
 import { type Memory, viewMemory } from '../kernel/mm/memory.ts'
+import { answerReply } from '../kernel/ports/device.ts'
 import type { CrashRecord } from '../kernel/ports/crash.ts'
 import { BaseMachine } from './base.ts'
 import { LoadError, NtStatusError, UsageError } from './errors.ts'
@@ -39,6 +41,7 @@ export class Multiprocessor extends BaseMachine {
   readonly #seats: Seat[] = []
   readonly #calls = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>()
   readonly #turns: MainTurns | null
+  readonly #alarm: Alarm | null
   readonly #base = monotonicBase()
   #nextCall = 1
   #isDown = false
@@ -60,12 +63,29 @@ export class Multiprocessor extends BaseMachine {
       options.isVirtual ? (f64[Block.VirtualTime >> 3] as number) : monotonicTicks(this.#base),
     )
     this.#turns = options.isVirtual ? this.#makeTurns() : null
+    this.#alarm = options.isVirtual ? null : this.#makeAlarm()
+  }
+
+  /** On the real clock the world moves by the host's timers. */
+  #makeAlarm(): Alarm {
+    const alarm: Alarm = new Alarm(
+      () => this.world.now(),
+      () => {
+        this.world.run()
+        alarm.arm(this.world.next)
+      },
+    )
+    this.world.onNext = (at) => alarm.arm(at)
+    return alarm
   }
 
   #makeTurns(): MainTurns {
     return new MainTurns(this.memory, TURN_WORDS, this.processors, {
       world: this.world,
-      takeMessages: () => this.#takeAnswers(),
+      takeMessages: () => {
+        this.#takeAnswers()
+        if (Atomics.exchange(this.memory.i32, Block.MainPending >> 2, 0) !== 0) this.boards.serve()
+      },
       raiseClock: () => this.#request(0, levelBit(CLOCK_LEVEL)),
     })
   }
@@ -81,7 +101,8 @@ export class Multiprocessor extends BaseMachine {
     if (this.options.watchdogMs > 0) {
       this.#stopWatchdog = every(Math.max(this.options.watchdogMs / 4, 5), () => this.#watch())
     }
-    this.#turns?.start()
+    if (this.#turns !== null) this.#turns.start()
+    else void this.#serveBoards()
   }
 
   #makeSeat(number: number, failed: (error: Error) => void): Seat {
@@ -138,6 +159,38 @@ export class Multiprocessor extends BaseMachine {
     Atomics.or(i32, (pcr + Pcr.Pending) >> 2, bits)
     Atomics.add(i32, (pcr + Pcr.Doorbell) >> 2, 1)
     if (Atomics.load(i32, (pcr + Pcr.Sleeping) >> 2) !== 0) Atomics.notify(i32, (pcr + Pcr.Doorbell) >> 2)
+  }
+
+  protected slots() {
+    return {
+      memory: this.memory,
+      world: this.world,
+      interrupt: (vector: number): void => this.#interrupt(vector),
+      answer: (token: number, status: number, value: number): void => {
+        answerReply(this.memory, Block.Replies, token, status, value)
+        this.#request(0, Pending.Message)
+      },
+    }
+  }
+
+  /** Asks the processor that dispatches `vector` to do so: the request bit first, then the level's. */
+  #interrupt(vector: number): void {
+    const { processor, word, bit, pending } = vectorRequest(this.memory, vector)
+    Atomics.or(this.memory.i32, word >> 2, bit)
+    this.#request(processor, pending)
+  }
+
+  /** The main thread's other work: boards that have something to be sent. Beside lockstep it has a loop of its own. */
+  async #serveBoards(): Promise<void> {
+    const { i32 } = this.memory
+    const doorbell = Block.MainDoorbell >> 2
+    const pending = Block.MainPending >> 2
+    while (!this.#isDown) {
+      const heard = Atomics.load(i32, doorbell)
+      if (Atomics.exchange(i32, pending, 0) !== 0) this.boards.serve()
+      const waited = Atomics.waitAsync(i32, doorbell, heard)
+      if (waited.async) await waited.value
+    }
   }
 
   #settle(answer: Answer): void {
@@ -265,9 +318,12 @@ export class Multiprocessor extends BaseMachine {
     this.#isDown = true
     this.#stopWatchdog()
     this.#turns?.stop()
+    this.#alarm?.stop()
+    this.world.clear()
     this.outstanding.rejectAll(new UsageError('the machine was shut down'))
     await Promise.all(this.#seats.map(({ worker }) => worker.terminate()))
     for (const { calls } of this.#seats) calls.close()
+    Atomics.notify(this.memory.i32, Block.MainDoorbell >> 2)
     this.#calls.clear()
   }
 }

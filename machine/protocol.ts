@@ -1,17 +1,22 @@
 /** What the main thread and the processors' threads tell each other. */
 import type { MessagePort } from 'node:worker_threads'
+import type { BoardPlan } from './plug.ts'
+import type { SystemCall } from './userservice.ts'
 import type { CrashRecord } from '../kernel/ports/crash.ts'
 
 /** What a processor is asked. */
 export type Request =
-  | { kind: 'import'; number: number; name: string; url: string }
+  /** `globals` tells where processor 0 put the image's globals; null asks processor 0 to allocate them. */
+  | { kind: 'import'; number: number; name: string; url: string; globals: number[] | null }
   | { kind: 'retire'; number: number }
   | { kind: 'run'; url: string; name: string; argument: unknown }
   | { kind: 'load'; number: number; name: string; url: string }
   | { kind: 'unload'; name: string }
   | { kind: 'named-objects' }
   | { kind: 'inspect' }
-  | { kind: 'syscall'; process: number; token: number; name: string; arguments: unknown[] }
+  | { kind: 'system-call'; process: number; token: number; request: SystemCall }
+  | { kind: 'plug'; board: BoardPlan }
+  | { kind: 'unplug'; board: number }
 
 export interface Call {
   id: number

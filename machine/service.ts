@@ -2,19 +2,25 @@
 import { kernelRoutine, registerImage, retireImage, type Routine, routineId } from '../kernel/ke/image.ts'
 import { readyThread } from '../kernel/ke/start.ts'
 import { currentThread } from '../kernel/ke/thread.ts'
-import { loadDriver, unloadDriver } from '../kernel/io/driver.ts'
+import { registerHardwareIds, releaseDriverDevices } from '../kernel/io/pnpdrivers.ts'
+import { pnpIdle } from '../kernel/io/pnpqueue.ts'
+import { loadDriver, referenceDriver, unloadDriver } from '../kernel/io/driver.ts'
+import { dereferenceObject } from '../kernel/ob/reference.ts'
 import { createBaseNamedObjects } from '../kernel/ob/init.ts'
 import { createThread } from '../kernel/ps/thread.ts'
 import type { Pvoid } from '../kernel/rtl/struct.ts'
 import { NT_SUCCESS, STATUS_DRIVER_ENTRYPOINT_NOT_FOUND, STATUS_INVALID_IMAGE_FORMAT } from '../kernel/rtl/status.ts'
 import { LoadError, statusText } from './errors.ts'
+import { inspect } from './inspect.ts'
+import { plugBoard, unplugBoard } from './plug.ts'
 import type { Request } from './protocol.ts'
+import { type SystemCall, systemCall } from './userservice.ts'
 
 /** Does what was asked, and gives back what the program gets. */
 export async function serve(request: Request): Promise<unknown> {
   switch (request.kind) {
     case 'import':
-      return describe(await importImage(request.number, request.name, request.url))
+      return importImage(request)
     case 'retire':
       return retireImage(request.number)
     case 'run':
@@ -22,20 +28,31 @@ export async function serve(request: Request): Promise<unknown> {
     case 'load':
       return runOnThread(() => load(request.number, request.name, request.url))
     case 'unload':
-      return runOnThread(() => unloadDriver(request.name))
+      return runOnThread(() => unload(request.name))
     case 'named-objects':
       return runOnThread(createBaseNamedObjects)
+    case 'system-call':
+      return serveProgram(request.process, request.request, request.token)
+    case 'plug':
+      return runOnThread(() => plugBoard(request.board))
+    case 'unplug':
+      return runOnThread(() => unplugBoard(request.board))
     case 'inspect':
-    case 'syscall':
-      throw new Error(`a processor cannot serve '${request.kind}'`)
+      return inspect()
   }
+}
+
+/** A system call runs on a thread of the calling process; one that makes a process has none yet. */
+function serveProgram(process: number, request: SystemCall, token: number): Promise<unknown> {
+  const body = (): Promise<unknown> => systemCall(process, request, token)
+  return process === 0 ? runOnThread(body) : runOnThread(body, process)
 }
 
 /** Modules of loaded images, by URL. */
 const modules = new Map<string, Record<string, unknown>>()
 
 /** Imports a driver file on this processor and registers its exports under `number`. */
-async function importImage(number: number, name: string, url: string): Promise<Record<string, unknown>> {
+async function importImage({ number, name, url, globals }: ImportRequest): Promise<ImageDescription> {
   let exports: Record<string, unknown>
   try {
     exports = (await import(url)) as Record<string, unknown>
@@ -45,21 +62,27 @@ async function importImage(number: number, name: string, url: string): Promise<R
       cause: error,
     })
   }
-  registerImage(number, name, url, exports)
+  const globalsAt = registerImage(number, name, url, exports, globals)
   modules.set(url, exports)
-  return exports
+  return {
+    hasDriverEntry: typeof exports['DriverEntry'] === 'function',
+    hardwareIds: hardwareIdsOf(exports),
+    globals: globalsAt,
+  }
 }
+type ImportRequest = Extract<Request, { kind: 'import' }>
 
 /** What the loader must know of an image. */
 export interface ImageDescription {
   hasDriverEntry: boolean
   hardwareIds: string[]
+  /** Where its globals are, in the order of their names. */
+  globals: number[]
 }
 
-function describe(exports: Record<string, unknown>): ImageDescription {
-  const { DriverEntry, hardwareIds } = exports
-  const ids = Array.isArray(hardwareIds) ? hardwareIds.filter((id) => typeof id === 'string') : []
-  return { hasDriverEntry: typeof DriverEntry === 'function', hardwareIds: ids as string[] }
+/** What an INF file says on Windows: `export const hardwareIds = ['dirql\\button']`. */
+function hardwareIdsOf({ hardwareIds }: Record<string, unknown>): string[] {
+  return Array.isArray(hardwareIds) ? hardwareIds.filter((id): id is string => typeof id === 'string') : []
 }
 
 async function load(image: number, name: string, url: string): Promise<void> {
@@ -70,9 +93,25 @@ async function load(image: number, name: string, url: string): Promise<void> {
       STATUS_DRIVER_ENTRYPOINT_NOT_FOUND,
     )
   }
-  const { status } = await loadDriver({ image, name, driverEntry: entry as Routine })
-  if (NT_SUCCESS(status)) return
+  const { status, driver } = await loadDriver({ image, name, driverEntry: entry as Routine })
+  if (NT_SUCCESS(status)) {
+    const ids = hardwareIdsOf(modules.get(url) ?? {})
+    if (ids.length > 0) registerHardwareIds(driver, ids)
+    await pnpIdle()
+    return
+  }
   throw new LoadError(`driver ${name} was not loaded: ${statusText(status)}`, status)
+}
+
+/** PnP removes the driver's devices first, as Windows does when a device's driver is disabled. */
+async function unload(name: string): Promise<unknown> {
+  const driver = referenceDriver(name)
+  if (driver !== 0) {
+    const status = await releaseDriverDevices(driver)
+    dereferenceObject(driver)
+    if (!NT_SUCCESS(status)) return { status, image: 0, leaks: [] }
+  }
+  return unloadDriver(name)
 }
 
 type Outcome = { value: unknown } | { error: unknown }

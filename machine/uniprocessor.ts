@@ -11,18 +11,21 @@ import { bugCheck, haltProcessor, stopped } from '../kernel/ke/bugcheck.ts'
 import { BugCode } from '../kernel/ke/bugcodes.ts'
 import { attachProcessor, createKernel, type KernelOptions, startProcessor } from '../kernel/ke/create.ts'
 import { isBusy, pass } from '../kernel/ke/deliver.ts'
+import { requestVector } from '../kernel/ke/interrupt.ts'
 import { CLOCK_LEVEL } from '../kernel/ke/level.ts'
-import { cpu, levelBit, Machine as Block, setPending } from '../kernel/ke/pcr.ts'
+import { cpu, levelBit, Machine as Block, Pending, setPending } from '../kernel/ke/pcr.ts'
 import { threadRecords, threadStore } from '../kernel/ke/thread.ts'
 import { refillQuantum } from '../kernel/ke/wait.ts'
 import { readF64, writeF64 } from '../kernel/mm/access.ts'
-import { useMemory, viewMemory } from '../kernel/mm/memory.ts'
+import { type Memory, useMemory, viewMemory } from '../kernel/mm/memory.ts'
+import { answerReply } from '../kernel/ports/device.ts'
 import type { CrashRecord } from '../kernel/ports/crash.ts'
 import { type ClockPort, plugPorts, unplugPorts } from '../kernel/ports/ports.ts'
 import { UsageError } from './errors.ts'
 import { BaseMachine } from './base.ts'
 import { startKernel } from './kernel.ts'
 import type { CheckedOptions } from './options.ts'
+import { forgetBoards } from './plug.ts'
 import type { Request } from './protocol.ts'
 import { MULTIPROCESSOR_POLL_TICKS, pollLimit, UNIPROCESSOR_POLL_TICKS } from './polling.ts'
 import { guardStaleThreads, watchAwaits } from './promisehooks.ts'
@@ -30,6 +33,7 @@ import { forgetServices, runOnThread, serve } from './service.ts'
 
 export class Uniprocessor extends BaseMachine {
   readonly world: World
+  readonly #memory: Memory
   readonly #processor: MainProcessor
   readonly #timeline: Timeline | null
   readonly #alarm: Alarm | null
@@ -46,7 +50,8 @@ export class Uniprocessor extends BaseMachine {
       )
     }
     const kernel: KernelOptions = { ...options, bootSystemTime: options.isVirtual ? VIRTUAL_EPOCH : systemTimeNow() }
-    attachProcessor(viewMemory(new SharedArrayBuffer(options.memory)), 0, kernel)
+    this.#memory = viewMemory(new SharedArrayBuffer(options.memory))
+    attachProcessor(this.#memory, 0, kernel)
     this.#processor = new MainProcessor(
       { pass: this.#pass, refill: refillQuantum },
       { crashed: this.#crashed, print: options.print, hostCall: (delta) => this.#timeline?.hostCall(delta) },
@@ -60,7 +65,7 @@ export class Uniprocessor extends BaseMachine {
       processor: this.#processor,
       clock: this.#clock as ClockPort,
       oracle: options.seed === null ? inOrder : seeded(options.seed),
-      wire: { kick: () => {} },
+      wire: { kick: this.#kick },
       trace: null,
     })
     createKernel(kernel)
@@ -157,6 +162,33 @@ export class Uniprocessor extends BaseMachine {
     }
   }
 
+  /** Boards of this thread are served behind the code that posts: never inside an ISR. */
+  readonly #kick = (): void => {
+    if (this.#isKicked) return
+    this.#isKicked = true
+    this.world.after(0, () => {
+      this.#isKicked = false
+      this.boards.serve()
+    })
+  }
+  #isKicked = false
+
+  protected slots() {
+    return {
+      memory: this.#memory,
+      world: this.world,
+      interrupt: (vector: number): void => {
+        requestVector(0, vector)
+        this.#processor.schedulePass()
+      },
+      answer: (token: number, status: number, value: number): void => {
+        answerReply(this.#memory, Block.Replies, token, status, value)
+        setPending(Pending.Message)
+        this.#processor.schedulePass()
+      },
+    }
+  }
+
   protected call(_processor: number, request: Request): Promise<unknown> {
     return serve(request)
   }
@@ -191,6 +223,7 @@ export class Uniprocessor extends BaseMachine {
     guardStaleThreads(threadRecords.values())
     threadRecords.clear()
     forgetServices()
+    forgetBoards()
     unplugPorts()
     cpu.isProcessor = false
     stopped.error = null

@@ -63,7 +63,11 @@ export const onBugCheck: { run: () => void } = { run: () => {} }
 /** Last trace events; plugged by `etw`. */
 export const lastTrace: { events: () => CrashRecord['trace'] } = { events: () => [] }
 
-const OWN_FILES = /[/\\](kernel|ddi|hal|machine|base)[/\\](?!.*[/\\]drivers[/\\])/
+/** Rooms of this package, as stacks name their files: a driver may live in a folder that is called `kernel`, too. */
+const PACKAGE = import.meta.url.replace(/kernel\/ke\/[^/]*$/, '')
+const OWN_ROOMS = ['kernel/', 'ddi/', 'hal/', 'machine/', 'base/'].map((room) => PACKAGE + room)
+
+const isOwn = (file: string): boolean => OWN_ROOMS.some((room) => file.startsWith(room))
 
 /** The first frame of `stack` that is neither the kernel's nor the host's. */
 export function driverFrame(stack: string): { file: string; line: number } | null {
@@ -74,7 +78,7 @@ export function driverFrame(stack: string): { file: string; line: number } | nul
     if (match === null) continue
     const [, file, line] = match
     if (file === undefined || file.startsWith('node:') || file.includes('/node_modules/')) continue
-    if (OWN_FILES.test(file) && driverOf.file(file) === null) continue
+    if (isOwn(file) && driverOf.file(file) === null) continue
     return { file: file.replace(/^file:\/\//, ''), line: Number(line) }
   }
   return null

@@ -5,9 +5,13 @@
  * the image's number and the place of the export's name in the sorted list make an id that is the same on every
  * processor. Ids are never used again, and image 0 is the kernel's own.
  */
+import { allocate, free } from '../mm/pool.ts'
+import { bindingOf } from '../rtl/globals.ts'
 import { routines } from '../rtl/routine.ts'
+import { STATUS_INSUFFICIENT_RESOURCES } from '../rtl/status.ts'
 import { BugCode } from './bugcodes.ts'
 import { bugCheck, driverOf } from './bugcheck.ts'
+import { raiseStatus } from './exception.ts'
 import { cpu } from './pcr.ts'
 
 export type Routine = (...args: any[]) => any
@@ -16,10 +20,17 @@ const ROUTINES_PER_IMAGE = 4096
 const ROUTINE_ID = Symbol('routine id')
 type Registered = Routine & { [ROUTINE_ID]?: number }
 
+interface Globals {
+  readonly value: unknown
+  readonly address: number
+}
+
 interface Image {
   readonly name: string
   readonly url: string
   readonly routines: Routine[]
+  /** What it exports as `globals()`, and where they are. */
+  readonly globals: readonly Globals[]
   isLoaded: boolean
 }
 
@@ -40,8 +51,20 @@ export function kernelRoutine<F extends Routine>(routine: F): F {
 }
 kernelRoutine(() => {}) // id 0 is NULL
 
-/** Registers the exports of an image on this processor. */
-export function registerImage(number: number, name: string, url: string, exports: Record<string, unknown>): void {
+/**
+ * Registers the exports of an image on this processor. Processor 0 is the first: it allocates the image's globals,
+ * and the others are told in `globalsAt` where they are.
+ *
+ * @returns the addresses of the image's globals, in the order of their names
+ */
+export function registerImage(
+  number: number,
+  name: string,
+  url: string,
+  exports: Record<string, unknown>,
+  globalsAt: readonly number[] | null = null,
+): number[] {
+  const globals = bindGlobals(url, exports, globalsAt)
   const functions: Routine[] = []
   for (const key of Object.keys(exports).sort()) {
     const value = exports[key]
@@ -49,17 +72,49 @@ export function registerImage(number: number, name: string, url: string, exports
     ;(value as Registered)[ROUTINE_ID] = number * ROUTINES_PER_IMAGE + functions.length
     functions.push(value as Routine)
   }
-  images[number] = { name, url, routines: functions, isLoaded: true }
+  images[number] = { name, url, routines: functions, globals, isLoaded: true }
+  return globals.map(({ address }) => address)
 }
 
-/** From now on, calling a routine of the image is a bug check. */
+/** Gives the globals among `exports` their memory; those of a file that is registered twice begin anew. */
+function bindGlobals(url: string, exports: Record<string, unknown>, globalsAt: readonly number[] | null): Globals[] {
+  const names = Object.keys(exports).sort()
+  const values = names.map((key) => exports[key]).filter((value) => bindingOf(value) !== undefined)
+  for (const value of values) refuseShared(url, value)
+  return values.map((value, index) => {
+    const binding = bindingOf(value)
+    const address = globalsAt === null ? allocate(binding?.struct.size ?? 0, 'Glob') : (globalsAt[index] ?? 0)
+    if (address === 0) raiseStatus(STATUS_INSUFFICIENT_RESOURCES)
+    binding?.bind(address)
+    return { value, address }
+  })
+}
+
+function refuseShared(url: string, value: unknown): void {
+  const other = images.find((image) => image?.isLoaded && image.url !== url && image.globals.some((g) => g.value === value))
+  if (other === undefined) return
+  throw new Error(`${url} exports globals that are those of driver ${other.name}: each driver has its own`)
+}
+
+/**
+ * From now on, calling a routine of the image is a bug check, and its globals have no memory. Processor 0, which
+ * frees that, is the last.
+ */
 export function retireImage(number: number): void {
   const image = images[number]
-  if (image !== undefined) image.isLoaded = false
+  if (image === undefined || !image.isLoaded) return
+  image.isLoaded = false
+  unbindGlobals(image)
+  if (cpu.number === 0) for (const { address } of image.globals) free(address, 'Glob')
+}
+
+function unbindGlobals(image: Image): void {
+  for (const { value } of image.globals) bindingOf(value)?.bind(0)
 }
 
 /** Forgets all images: the machine is gone. */
 export function forgetImages(): void {
+  for (const image of images) if (image !== undefined) unbindGlobals(image)
   images.length = 0
   localRoutines.length = 0
 }

@@ -18,6 +18,7 @@ import {
   write8,
   writeF64,
 } from '../mm/access.ts'
+import type { Memory } from '../mm/memory.ts'
 import { allocate } from '../mm/pool.ts'
 import { Line, LineState, Post } from '../ports/device.ts'
 import { ports } from '../ports/ports.ts'
@@ -84,6 +85,18 @@ export function requestVector(processor: number, vector: number): void {
   if (cpu.multiprocessor) atomicOr(word, bit)
   else write32(word, read32(word) | bit)
   requestProcessor(processor, levelBit(level))
+}
+
+/** What asking for `vector` changes, for a thread that is no processor: request word and bit, then the pending bit. */
+export function vectorRequest(
+  { i32 }: Memory,
+  vector: number,
+): { processor: number; word: number; bit: number; pending: number } {
+  const level = levelOf(vector)
+  const entry = (i32[Machine.Vectors >> 2] as number) + vector * VECTOR_SIZE
+  const processor = i32[(entry + Vector.Processor) >> 2] as number
+  const word = pcrOf(processor) + Pcr.Requests + level * 32 + ((vector & 0xff) >> 5) * 4
+  return { processor, word, bit: 1 << (vector & 31), pending: levelBit(level) }
 }
 
 /** Takes the requests of one level; the IRQL is that level. */

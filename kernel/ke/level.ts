@@ -7,10 +7,13 @@
  */
 import { read32, write32 } from '../mm/access.ts'
 import { ports } from '../ports/ports.ts'
+import type { Out } from '../rtl/ref.ts'
 import { BugCode } from './bugcodes.ts'
 import { bugCheck, throwStopped } from './bugcheck.ts'
 import { cpu, Pcr, Pending } from './pcr.ts'
 import { setThreadIrql, threadIrql } from './thread.ts'
+
+export type { Out } from '../rtl/ref.ts'
 
 export type KIRQL = number
 
@@ -127,11 +130,6 @@ export function enter(highest: KIRQL, routine: string): void {
 export function KeGetCurrentIrql(): KIRQL {
   point()
   return currentIrql()
-}
-
-/** Where a routine stores the level before: a box, or a field of a struct. */
-export interface Out<T> {
-  value: T
 }
 
 /**

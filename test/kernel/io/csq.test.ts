@@ -17,7 +17,12 @@ import type { KIRQL, Out } from '../../../kernel/ke/level.ts'
 import { allocateStruct } from '../../../kernel/mm/pool.ts'
 import { firstEntry, initializeList, insertTail, isEmpty, LIST_ENTRY, removeEntry } from '../../../kernel/rtl/list.ts'
 import { read32 } from '../../../kernel/mm/access.ts'
-import { type NTSTATUS, STATUS_DEVICE_BUSY, STATUS_INVALID_PARAMETER, STATUS_SUCCESS } from '../../../kernel/rtl/status.ts'
+import {
+  type NTSTATUS,
+  STATUS_DEVICE_BUSY,
+  STATUS_INVALID_PARAMETER,
+  STATUS_SUCCESS,
+} from '../../../kernel/rtl/status.ts'
 import { containing, struct } from '../../../kernel/rtl/struct.ts'
 import { onMachine } from '../ke/machine.ts'
 
@@ -38,7 +43,8 @@ const routines = {
   },
   CsqAcquireLock: (Csq: IO_CSQ, Irql: Out<KIRQL>) => KeAcquireSpinLock(queueOf(Csq).Lock, Irql),
   CsqReleaseLock: (Csq: IO_CSQ, Irql: KIRQL) => KeReleaseSpinLock(queueOf(Csq).Lock, Irql),
-  CsqCompleteCanceledIrp: (Csq: IO_CSQ, irp: IRP) => void cancelled.push([irp.address, KeTestSpinLock(queueOf(Csq).Lock)]),
+  CsqCompleteCanceledIrp: (Csq: IO_CSQ, irp: IRP) =>
+    void cancelled.push([irp.address, KeTestSpinLock(queueOf(Csq).Lock)]),
 }
 
 function newQueue(): QUEUE {

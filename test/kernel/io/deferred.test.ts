@@ -160,6 +160,14 @@ test.each<[string, (item: IO_WORKITEM) => void]>([
   expect(error.code).toBe(0x96)
 })
 
+test('IoFreeWorkItem frees the memory of an item that is idle', async () => {
+  const left = await onMachine(async () => {
+    IoFreeWorkItem(IoAllocateWorkItem(await newDevice()) as IO_WORKITEM)
+    return bytes('IoWi')
+  })
+  expect(left).toBe(0)
+})
+
 test('IoAllocateWorkItem gives an item of IoSizeofWorkItem bytes', async () => {
   const size = await onMachine(async () => {
     IoAllocateWorkItem(await newDevice())

@@ -6,18 +6,17 @@ import { KEVENT } from '../../../kernel/ke/layouts.ts'
 import { KeInitializeEvent, KeSetEvent, SynchronizationEvent } from '../../../kernel/ke/event.ts'
 import { KeWaitForSingleObject, KernelMode, Executive, KeDelayExecutionThread } from '../../../kernel/ke/wait.ts'
 import { KSPIN_LOCK, KeTestSpinLock } from '../../../kernel/ke/spinlock.ts'
+import { IoConnectInterrupt, IoDisconnectInterrupt } from '../../../kernel/io/interrupt.ts'
 import {
   CONNECT_FULLY_SPECIFIED,
   CONNECT_LINE_BASED,
   CONNECT_MESSAGE_BASED,
   type IO_CONNECT_INTERRUPT_PARAMETERS,
-  IoConnectInterrupt,
   IoConnectInterruptEx,
-  IoDisconnectInterrupt,
   IoDisconnectInterruptEx,
   IoReportInterruptActive,
   IoReportInterruptInactive,
-} from '../../../kernel/io/interrupt.ts'
+} from '../../../kernel/io/interruptex.ts'
 import { DEVICE_OBJECT } from '../../../kernel/io/layouts.ts'
 import { createNode, Node } from '../../../kernel/io/devnode.ts'
 import { allocateResources, type Resource } from '../../../kernel/io/resources.ts'

@@ -486,6 +486,8 @@ describe('a bus driver of one’s own', () => {
         case codes.IRP_MN_QUERY_CAPABILITIES:
           ;(Parameters.DeviceCapabilities.Capabilities as unknown as DEVICE_CAPABILITIES).Capabilities = 0x100
           return finish(irp, STATUS_SUCCESS)
+        case codes.IRP_MN_QUERY_REMOVE_DEVICE:
+          return finish(irp, STATUS_SUCCESS)
         case codes.IRP_MN_REMOVE_DEVICE: {
           log.push('child REMOVE_DEVICE')
           const isGone = !present().some((one) => one.address === pdo.address)
@@ -540,6 +542,31 @@ describe('a bus driver of one’s own', () => {
       await pnpIdle()
     })
     expect(log).toEqual(['child SURPRISE_REMOVAL', 'SURPRISE_REMOVAL', 'child REMOVE_DEVICE', 'REMOVE_DEVICE'])
+  })
+
+  test('a bus that is removed takes its children along, and finds them again when it is started again', async () => {
+    await using machine = await bootPnp()
+    const log: string[] = []
+    await machine.run(async () => {
+      const present: DEVICE_OBJECT[] = []
+      const children = await pdoDriver(log, () => present)
+      const driver = await functionDriver('root\\testdev', { log, children: () => present })
+      present.push(childOf(children))
+      reportRootDevice(device())
+      await pnpIdle()
+      log.length = 0
+      await releaseDriverDevices(driver.address)
+      registerHardwareIds(driver.address, ['root\\testdev'])
+      await pnpIdle()
+    })
+    expect(log).toEqual([
+      'QUERY_REMOVE_DEVICE',
+      'child REMOVE_DEVICE',
+      'REMOVE_DEVICE',
+      'AddDevice at 0',
+      'START_DEVICE',
+      'child START_DEVICE',
+    ])
   })
 
   // wdm-facts §15.4, bug check 0xCA

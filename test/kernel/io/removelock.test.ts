@@ -84,7 +84,11 @@ test('IoReleaseRemoveLockAndWait waits for the last holder', async () => {
 
 test.each<[string, number, (lock: IO_REMOVE_LOCK) => unknown]>([
   ['IoReleaseRemoveLock of a tag that nobody acquired with', 0xd5, (lock) => IoReleaseRemoveLock(lock, 2)],
-  ['IoReleaseRemoveLockAndWait of a tag that nobody acquired with', 0xd6, (lock) => IoReleaseRemoveLockAndWait(lock, 2)],
+  [
+    'IoReleaseRemoveLockAndWait of a tag that nobody acquired with',
+    0xd6,
+    (lock) => IoReleaseRemoveLockAndWait(lock, 2),
+  ],
 ])('%s is bug check 0xC4/0x%x', async (_, code, release) => {
   const error = await bugCheckOf(() => {
     const lock = newLock()

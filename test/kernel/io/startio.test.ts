@@ -54,7 +54,12 @@ test('IoStartPacket starts an IRP at once on an idle device, at DISPATCH_LEVEL, 
     const first = newIrp()
     IoStartPacket(device, first, null, null)
     IoStartPacket(device, newIrp(), null, null)
-    return { started: levels.length / 2, level: levels[0], current: levels[1] === first.address, irql: KeGetCurrentIrql() }
+    return {
+      started: levels.length / 2,
+      level: levels[0],
+      current: levels[1] === first.address,
+      irql: KeGetCurrentIrql(),
+    }
   })
   expect(seen).toEqual({ started: 1, level: 2, current: true, irql: 0 })
 })

@@ -132,6 +132,19 @@ describe('writes', () => {
     },
   )
 
+  test.each([
+    ['WRITE_REGISTER_UCHAR writes 8 bits, and 0 above them', WRITE_REGISTER_UCHAR, 0xff],
+    ['WRITE_REGISTER_USHORT writes 16 bits, and 0 above them', WRITE_REGISTER_USHORT, 0xffff],
+  ])('%s', async (_, write, expected) => {
+    const shadow = await onMachine(() => {
+      const { base } = board()
+      WRITE_REGISTER_ULONG(base + CONTROL, 0x12345678)
+      write(base + CONTROL, 0xffffffff)
+      return read32(base + CONTROL)
+    })
+    expect(shadow).toBe(expected)
+  })
+
   test('WRITE_REGISTER_ULONG of a command register posts each write and keeps none', async () => {
     const [shadow, posted] = await onMachine(() => {
       const made = board()

@@ -1,0 +1,23 @@
+/** What a machine looks like inside: `!stacks`, `!locks`, `!irpfind` and `!pool` in one. */
+import { Root } from '../kernel/ke/pcr.ts'
+import { read32 } from '../kernel/mm/access.ts'
+import { machineState } from '../kernel/ke/bugcheck.ts'
+import { irpsInFlight } from '../kernel/io/request.ts'
+import { openHandles } from '../kernel/ob/handletable.ts'
+import type { CrashRecord } from '../kernel/ports/crash.ts'
+
+export interface Inspection {
+  processors: CrashRecord['processors']
+  threads: CrashRecord['threads']
+  pool: CrashRecord['pool']
+  /** Addresses of IRPs that a program waits for. */
+  irps: number[]
+  /** Kernel handles that are open. */
+  handles: number
+}
+
+/** What this processor sees: the threads are its own, the rest is the machine's. */
+export function inspect(): Inspection {
+  const { processors, threads, pool } = machineState()
+  return { processors, threads, pool, irps: irpsInFlight(), handles: openHandles(read32(Root.ObKernelHandles)) }
+}
