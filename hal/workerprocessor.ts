@@ -47,6 +47,8 @@ const SPINS = 200
 /** Rounds of a spin before it sleeps between looks: 50 µs. */
 const SPINS_BEFORE_SLEEP = 1500
 const SHORT_SLEEP_MS = 0.05
+/** Beside libuv: a processor looks at least so often. */
+const LONGEST_SLEEP_MS = 1000
 const PASSES_PER_TURN = 1000
 /** Microtasks that a thread which was resumed mostly needs to come to its next wait; a turn of the loop shows the rest. */
 const HOPS = 4
@@ -202,7 +204,7 @@ export class WorkerProcessor implements ProcessorPort {
       const ms = this.#events.msUntilDue()
       this.disturb?.('wait')
       const sleep = besideLibuv ? await waitBesideLibuv(i32, doorbell, heard, ms) : Atomics.wait(i32, doorbell, heard, ms)
-      this.disturb?.(sleep === 'timed-out' && this.#kernel.isBusy() ? 'late' : 'woken')
+      this.disturb?.(sleep === 'timed-out' && ms > LONGEST_SLEEP_MS && this.#kernel.isBusy() ? 'late' : 'woken')
     }
     Atomics.store(i32, sleeping, AWAKE)
   }
@@ -216,6 +218,6 @@ function hasHostWork(): boolean {
 
 async function waitBesideLibuv(i32: Int32Array, doorbell: number, heard: number, ms: number) {
   // An immediate chain would burn the processor; waitAsync lets libuv wait for its own work and for the doorbell.
-  const waited = Atomics.waitAsync(i32, doorbell, heard, Math.min(ms, 1000))
+  const waited = Atomics.waitAsync(i32, doorbell, heard, Math.min(ms, LONGEST_SLEEP_MS))
   return waited.async ? await waited.value : waited.value
 }

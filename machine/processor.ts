@@ -168,6 +168,7 @@ function start(): void {
   if (seat.number === 0) {
     createKernel(seat)
     startProcessor()
+    Atomics.store(mem.i32, Block.Token >> 2, 1) // lockstep begins with this processor
     startKernel()
     Atomics.store(mem.i32, Block.Ready >> 2, 1)
     Atomics.notify(mem.i32, Block.Ready >> 2)

@@ -14,6 +14,14 @@ import { type ThreadRecord, threadStore } from '../kernel/ke/thread.ts'
 import { read32 } from '../kernel/mm/access.ts'
 import { mem, type Memory, useMemory } from '../kernel/mm/memory.ts'
 
+/**
+ * Makes awaits of this thread visible to hooks that come later: V8 tells of a continuation only if some hook was there
+ * when its `await` began. Gives back how to stop.
+ */
+export function keepAwaitsVisible(): () => void {
+  return promiseHooks.onInit(() => {}) as () => void
+}
+
 /** Bug checks an `await` at DISPATCH_LEVEL or above, or with a spin lock held. Gives back how to stop watching. */
 export function watchAwaits(reported: (error: Error) => void): () => void {
   return promiseHooks.onInit((_promise: Promise<unknown>, parent: Promise<unknown>) => {

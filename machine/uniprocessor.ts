@@ -28,7 +28,7 @@ import type { CheckedOptions } from './options.ts'
 import { forgetBoards } from './plug.ts'
 import type { Request } from './protocol.ts'
 import { MULTIPROCESSOR_POLL_TICKS, pollLimit, UNIPROCESSOR_POLL_TICKS } from './polling.ts'
-import { guardStaleThreads, watchAwaits } from './promisehooks.ts'
+import { guardStaleThreads, keepAwaitsVisible, watchAwaits } from './promisehooks.ts'
 import { forgetServices, runOnThread, serve } from './service.ts'
 
 export class Uniprocessor extends BaseMachine {
@@ -73,7 +73,7 @@ export class Uniprocessor extends BaseMachine {
     startKernel()
     threadStore.exit(() => this.#processor.start())
     this.#letGo = keepAlive()
-    this.#unwatch = options.checked ? watchAwaits(() => this.#processor.stop()) : () => {}
+    this.#unwatch = options.checked ? watchAwaits(() => this.#processor.stop()) : keepAwaitsVisible()
   }
 
   readonly #pass = (): boolean => {

@@ -1,8 +1,9 @@
-// npm run build: what is published. dist/ mirrors the tree, as JavaScript with types and a package.json of its own.
+// npm run build: what is published. dist/ (or the folder that is given) mirrors the tree, as JavaScript with types and
+// a package.json of its own.
 
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 interface Manifest {
@@ -14,20 +15,22 @@ interface Manifest {
   engines: Record<string, string>
   exports: Record<string, string>
   dependencies?: Record<string, string>
+  devDependencies: Record<string, string>
   optionalDependencies?: Record<string, string>
 }
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const dist = join(root, 'dist')
+const dist = resolve(process.argv[2] ?? join(root, 'dist'))
 const readJson = (path: string): unknown => JSON.parse(readFileSync(join(root, path), 'utf8'))
 const { include } = readJson('tsconfig.build.json') as { include: string[] }
 const own = readJson('package.json') as Manifest
 
 rmSync(dist, { recursive: true, force: true })
-const tsc = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'], {
-  cwd: root,
-  stdio: 'inherit',
-})
+const tsc = spawnSync(
+  process.execPath,
+  [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', dist],
+  { cwd: root, stdio: 'inherit' },
+)
 if (tsc.status !== 0) process.exit(1)
 
 // boards, register maps and firmware images lie beside the code that reads them
@@ -45,6 +48,12 @@ function published(path: string): string | { types: string; default: string } {
   return { types: `${stem}.d.ts`, default: `${stem}.js` }
 }
 
+/** Who imports dirql/vitest has vitest; nobody else needs it. */
+function peers({ devDependencies }: Manifest) {
+  const major = devDependencies['vitest']?.split('.')[0] ?? '*'
+  return { peerDependencies: { vitest: `>=${major}` }, peerDependenciesMeta: { vitest: { optional: true } } }
+}
+
 const { name, version, description, license, type, engines, dependencies, optionalDependencies } = own
 const manifest = {
   name,
@@ -57,8 +66,18 @@ const manifest = {
   ...(existsSync(join(dist, 'cli/dirql.js')) && { bin: { dirql: './cli/dirql.js' } }),
   ...(dependencies && { dependencies }),
   ...(optionalDependencies && { optionalDependencies }),
+  ...peers(own),
 }
 writeFileSync(join(dist, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)
 for (const file of ['README.md', 'LICENSE']) {
   if (existsSync(join(root, file))) cpSync(join(root, file), join(dist, file))
+}
+
+// a door that leads nowhere is found by the first user otherwise
+for (const [door, target] of Object.entries(manifest.exports)) {
+  for (const path of typeof target === 'string' ? [target] : Object.values(target)) {
+    if (existsSync(join(dist, path))) continue
+    console.error(`build: ${door} is to be ${path}, which was not built`)
+    process.exitCode = 1
+  }
 }

@@ -46,13 +46,14 @@ interface Slices {
 /** Has both sides hand over `rounds` times; gives back how many of them never came. */
 async function runSlice({ machine, address, count, progress, seed }: Slices, before: number, rounds: number) {
   const hasHostWork = (before / SLICE) % 2 === 1
-  for (const processor of [0, 1]) {
+  const disturbed = [0, 1].map((processor) => {
     const disturbance = { address, seed: seed + before * 2 + processor, hasHostWork }
-    await machine.run(DRIVER, 'disturb', disturbance, processor)
-  }
+    return machine.run(DRIVER, 'disturb', disturbance, processor)
+  })
   const gets = Math.ceil(rounds / 2)
   const gives = rounds - gets
   const sides = Promise.all([
+    ...disturbed,
     machine.run(DRIVER, 'side', { address, before, gets, gives, begins: false }, 0),
     machine.run(DRIVER, 'side', { address, before, gets: gives, gives: gets, begins: true }, 1),
   ])
@@ -64,10 +65,10 @@ async function runSlice({ machine, address, count, progress, seed }: Slices, bef
     seen = done()
     progress('handover', seen / count)
   }
-  // A question rings the processor: what moves then had only lost its ring.
+  // A question rings the processors: what moves then had only lost its ring.
   const questions = [0, 1].map((processor) => machine.run(DRIVER, 'leaveAlone', null, processor))
   await settles(Promise.all(questions), REVIVAL_MS)
-  return (await settles(sides, REVIVAL_MS)) ? 1 : before + rounds - done()
+  return (await settles(sides, REVIVAL_MS)) ? 1 : Math.max(before + rounds - done(), 1)
 }
 
 /** Looks at a word without ringing a processor. */

@@ -40,12 +40,13 @@ const ARROWS: Record<string, readonly string[]> = {
   machine: [...PRODUCT, '*'],
   cli: [...PRODUCT, '*'],
   bench: [...PRODUCT, 'cli', '*'],
-  scripts: [...PRODUCT, 'cli', 'bench', '*'],
-  test: [...PRODUCT, 'cli', 'bench', 'scripts', '*'],
+  soak: [...PRODUCT, '*'],
+  scripts: [...PRODUCT, 'cli', 'bench', 'soak', '*'],
+  test: [...PRODUCT, 'cli', 'bench', 'soak', 'scripts', '*'],
 }
 
 /** Who may read the clock, chance, the environment, and set the host's timers. */
-const OUTSIDE_TIME = ['hal', 'cli', 'bench', 'scripts', 'test']
+const OUTSIDE_TIME = ['hal', 'cli', 'bench', 'soak', 'scripts', 'test']
 
 const OUTSIDE_READS: Record<string, RegExp> = {
   'the clock': /\bnew\s+Date\b|\bDate\s*\(|\bDate\s*\.\s*now\b|\bperformance\s*\.|\bhrtime\b/g,

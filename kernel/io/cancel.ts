@@ -22,6 +22,7 @@ import { cpu, Machine } from '../ke/pcr.ts'
 import { acquireLock, releaseLock } from '../ke/spinlock.ts'
 import { onThreadEnd } from '../ke/start.ts'
 import '../ps/thread.ts' // first: it sets onThreadEnd
+import type { Synchronous } from '../rtl/struct.ts'
 import { DEVICE_OBJECT, type DRIVER_CANCEL, IRP, Irp, Stack } from './layouts.ts'
 import { currentLocation, currentStack, detachFirst, isIrp, releaseDetached, stackCount, violation } from './irp.ts'
 
@@ -114,7 +115,7 @@ export function IoCancelIrp(Irp_: IRP): boolean {
  * @returns the routine before; null when there was none, or when cancellation has begun
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-iosetcancelroutine
  */
-export function IoSetCancelRoutine(Irp_: IRP, CancelRoutine: DRIVER_CANCEL | null): DRIVER_CANCEL | null {
+export function IoSetCancelRoutine(Irp_: IRP, CancelRoutine: Synchronous<DRIVER_CANCEL> | null): DRIVER_CANCEL | null {
   enter(DISPATCH_LEVEL, 'IoSetCancelRoutine')
   const before = exchangeCancelRoutine(Irp_.address, CancelRoutine === null ? 0 : routineId(CancelRoutine))
   return before === 0 ? null : routineOf(before)

@@ -178,10 +178,27 @@ export const FILE_SPECIAL_ACCESS = 0
 export const FILE_READ_ACCESS = 1
 export const FILE_WRITE_ACCESS = 2
 
-/** The control code for a function of a device type. */
+/**
+ * The control code for a function of a device type.
+ *
+ * @irql any
+ * @see https://learn.microsoft.com/windows-hardware/drivers/kernel/defining-i-o-control-codes
+ */
 export const CTL_CODE = (DeviceType: number, Function_: number, Method: number, Access: number): number =>
   ((DeviceType << 16) | (Access << 14) | (Function_ << 2) | Method) >>> 0
+/**
+ * How the buffers of a control code travel: one of METHOD_….
+ *
+ * @irql any
+ * @see https://learn.microsoft.com/windows-hardware/drivers/kernel/defining-i-o-control-codes
+ */
 export const METHOD_FROM_CTL_CODE = (ControlCode: number): number => ControlCode & 3
+/**
+ * The device type of a control code: one of FILE_DEVICE_….
+ *
+ * @irql any
+ * @see https://learn.microsoft.com/windows-hardware/drivers/kernel/defining-i-o-control-codes
+ */
 export const DEVICE_TYPE_FROM_CTL_CODE = (ControlCode: number): number => ControlCode >>> 16
 
 /** Create dispositions, and what IoStatus.Information says of an open. */

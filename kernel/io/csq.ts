@@ -46,8 +46,11 @@ export type IO_CSQ_INSERT_IRP_EX = (Csq: IO_CSQ, Irp: IRP, InsertContext: never)
 export type IO_CSQ_REMOVE_IRP = (Csq: IO_CSQ, Irp: IRP) => void
 /** The IRP behind `Irp`, of those that match `PeekContext`; the first one when `Irp` is null. */
 export type IO_CSQ_PEEK_NEXT_IRP = (Csq: IO_CSQ, Irp: IRP | null, PeekContext: never) => IRP | null
+/** Acquires the lock of the queue. @irql <= DISPATCH_LEVEL */
 export type IO_CSQ_ACQUIRE_LOCK = (Csq: IO_CSQ, Irql: Out<KIRQL>) => void
+/** Releases it. @irql DISPATCH_LEVEL */
 export type IO_CSQ_RELEASE_LOCK = (Csq: IO_CSQ, Irql: KIRQL) => void
+/** Completes an IRP that was cancelled while it was in the queue. @irql <= DISPATCH_LEVEL */
 export type IO_CSQ_COMPLETE_CANCELED_IRP = (Csq: IO_CSQ, Irp: IRP) => void
 
 interface CsqRoutines<Insert> {

@@ -41,7 +41,7 @@ import {
 } from '../rtl/status.ts'
 import { type Pvoid, storePvoid } from '../rtl/struct.ts'
 
-/** An ISR that may wait. @irql PASSIVE_LEVEL, the interrupt's event held */
+/** An ISR that may wait. @irql PASSIVE_LEVEL; the interrupt's event held */
 export type PASSIVE_SERVICE_ROUTINE = (Interrupt: KINTERRUPT, ServiceContext: never) => Promise<boolean> | boolean
 
 const K = KINTERRUPT.offsets
@@ -134,19 +134,24 @@ export function processorIn(mask: number): number {
   return lowest < cpu.count ? lowest : -1
 }
 
-export interface ConnectInterrupt {
+interface Connect<Routine_, Level> {
   InterruptObject: Out<KINTERRUPT | null>
-  ServiceRoutine: KSERVICE_ROUTINE | PASSIVE_SERVICE_ROUTINE
+  ServiceRoutine: Routine_
   ServiceContext: Pvoid
   SpinLock: KSPIN_LOCK | null
   Vector: number
-  Irql: number
-  SynchronizeIrql: number
+  Irql: Level
+  SynchronizeIrql: Level
   InterruptMode: number
   ShareVector: boolean
   ProcessorEnableMask: number
   FloatingSave: boolean
 }
+
+/** An `async` ISR compiles only where PASSIVE_LEVEL itself is written. */
+export type ConnectInterrupt =
+  | Connect<KSERVICE_ROUTINE, number>
+  | Connect<KSERVICE_ROUTINE | PASSIVE_SERVICE_ROUTINE, typeof PASSIVE_LEVEL>
 
 /**
  * Connects an ISR to a vector. Where others share it, the ISR may run before the call returns: `InterruptObject` is

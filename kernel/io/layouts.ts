@@ -30,7 +30,11 @@ import type { RoutineField } from '../rtl/types.ts'
 import { IRP_MJ_MAXIMUM_FUNCTION } from './codes.ts'
 import { IO_PARAMETERS } from './parameters.ts'
 
-/** Handles one function code. `async` only where it may wait: such a one is never called at DISPATCH_LEVEL. */
+/**
+ * Handles one function code. `async` only where it may wait: such a one is never called at DISPATCH_LEVEL.
+ *
+ * @irql PASSIVE_LEVEL; <= DISPATCH_LEVEL for what another driver may send from a DPC: read, write, controls, power
+ */
 export type DRIVER_DISPATCH = (DeviceObject: DEVICE_OBJECT, Irp: IRP) => NTSTATUS | Promise<NTSTATUS>
 /** Starts the next request of a device that serves one at a time. @irql DISPATCH_LEVEL */
 export type DRIVER_STARTIO = (DeviceObject: DEVICE_OBJECT, Irp: IRP) => void
@@ -46,7 +50,7 @@ export type DRIVER_INITIALIZE = (
   DriverObject: DRIVER_OBJECT,
   RegistryPath: UNICODE_STRING,
 ) => NTSTATUS | Promise<NTSTATUS>
-/** Called at DISPATCH_LEVEL with the cancel spin lock held, which it must release. */
+/** Cancels a request: called with the cancel spin lock held, which it must release. @irql DISPATCH_LEVEL */
 export type DRIVER_CANCEL = (DeviceObject: DEVICE_OBJECT, Irp: IRP) => void
 /** The device is the one of the driver that set the routine, null for the IRP's originator. @irql <= DISPATCH_LEVEL */
 export type IO_COMPLETION_ROUTINE = (DeviceObject: DEVICE_OBJECT | null, Irp: IRP, Context: never) => NTSTATUS

@@ -19,6 +19,7 @@ import {
   raiseIrql,
 } from '../ke/level.ts'
 import { acquireCancelLock, exchangeCancelRoutine, releaseCancelLock } from './cancel.ts'
+import type { Synchronous } from '../rtl/struct.ts'
 import { DEVICE_OBJECT, type DRIVER_CANCEL, DRIVER_OBJECT, IRP, Irp } from './layouts.ts'
 
 const { CurrentIrp, DeviceQueue, DriverObject, StartIoFlags, StartIoCount, StartIoKey } = DEVICE_OBJECT.offsets
@@ -41,7 +42,7 @@ export function IoStartPacket(
   DeviceObject: DEVICE_OBJECT,
   Irp_: IRP,
   Key: number | null,
-  CancelFunction: DRIVER_CANCEL | null,
+  CancelFunction: Synchronous<DRIVER_CANCEL> | null,
 ): void {
   enter(DISPATCH_LEVEL, 'IoStartPacket')
   const device = DeviceObject.address

@@ -216,7 +216,12 @@ function poolUsageOrNothing(): CrashRecord['pool'] {
   }
 }
 
-/** @irql any */
+/**
+ * Stops the machine with a code and what explains it; a debugger and the crash record show them.
+ *
+ * @irql any
+ * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-kebugcheckex
+ */
 export function KeBugCheckEx(
   BugCheckCode: number,
   BugCheckParameter1: number,
@@ -231,7 +236,12 @@ export function KeBugCheckEx(
   })
 }
 
-/** @irql any */
+/**
+ * KeBugCheckEx without parameters.
+ *
+ * @irql any
+ * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/ntddk/nf-ntddk-kebugcheck
+ */
 export function KeBugCheck(BugCheckCode: number): never {
   return KeBugCheckEx(BugCheckCode, 0, 0, 0, 0)
 }

@@ -91,7 +91,9 @@ function bindGlobals(url: string, exports: Record<string, unknown>, globalsAt: r
 }
 
 function refuseShared(url: string, value: unknown): void {
-  const other = images.find((image) => image?.isLoaded && image.url !== url && image.globals.some((g) => g.value === value))
+  const other = images.find(
+    (image) => image?.isLoaded && image.url !== url && image.globals.some((g) => g.value === value),
+  )
   if (other === undefined) return
   throw new Error(`${url} exports globals that are those of driver ${other.name}: each driver has its own`)
 }

@@ -38,11 +38,11 @@ import { post } from './wire.ts'
 export const LevelSensitive = 0
 export const Latched = 1
 
-/** An ISR. @irql DIRQL, interrupt spin lock held */
+/** An ISR. @irql DIRQL; interrupt spin lock held */
 export type KSERVICE_ROUTINE = (Interrupt: KINTERRUPT, ServiceContext: never) => boolean
-/** A SynchCritSection. @irql SynchronizeIrql, interrupt spin lock held */
+/** A SynchCritSection. @irql DIRQL; SynchronizeIrql, interrupt spin lock held */
 export type KSYNCHRONIZE_ROUTINE = (SynchronizeContext: never) => boolean | number
-/** A SynchCritSection of a passive-level interrupt. @irql PASSIVE_LEVEL, the interrupt's event held */
+/** A SynchCritSection of a passive-level interrupt. @irql PASSIVE_LEVEL; the interrupt's event held */
 export type PASSIVE_SYNCHRONIZE_ROUTINE = (SynchronizeContext: never) => Promise<boolean | number>
 
 const K = KINTERRUPT.offsets
@@ -427,7 +427,7 @@ export const processorOf = (vector: number): number => read32(entryOf(vector) + 
  * For a passive-level interrupt the routine is `async` and runs at PASSIVE_LEVEL, while the interrupt's event is
  * held instead of a lock: `await` the call.
  *
- * @irql <= SynchronizeIrql
+ * @irql <= DIRQL; not above the interrupt's SynchronizeIrql
  * @returns the byte that the routine returned, unchanged (2 stays 2; a boolean becomes 1 or 0)
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-kesynchronizeexecution
  */

@@ -67,8 +67,17 @@ export function abandonMutants(thread: number): void {
   }
 }
 
-/** Whether a thread owns a mutex: a system thread must not end so. */
+/** Whether a thread owns a mutex or a mutant: a work item must not end so. */
 export const ownsMutants = (thread: number): boolean => !isEmpty(thread + MutantListHead)
+
+/** Whether a thread owns a mutex: it must not end so. What it owns of mutants is abandoned instead. */
+export function ownsMutexes(thread: number): boolean {
+  const head = thread + MutantListHead
+  for (let entry = read32(head); entry !== head; entry = read32(entry)) {
+    if (read8(entry - MutantListEntry + ApcDisable) !== 0) return true
+  }
+  return false
+}
 
 /**
  * Sets up a mutex that nobody owns. Owning it is a critical region.

@@ -12,7 +12,7 @@ import { initializeHeader, lockDispatcher, makeReady, serveWaiters, unlockDispat
 import { routineOf } from './image.ts'
 import { DISPATCHER_HEADER, KTHREAD, KTIMER, ObjectType, ThreadState } from './layouts.ts'
 import { cpu, Machine, Pcr, Root } from './pcr.ts'
-import { abandonMutants, ownsMutants } from './mutex.ts'
+import { abandonMutants, ownsMutexes } from './mutex.ts'
 import { ThreadRecord, threadRecords, threadStore } from './thread.ts'
 import { initializeTimer, TIMEOUT_MARK } from './timer.ts'
 import { NotificationTimer } from './timer.ts'
@@ -111,11 +111,11 @@ function reportEscape(error: unknown, record: ThreadRecord): false {
   return false
 }
 
-/** Signals the thread and leaves its mutexes abandoned. */
+/** Signals the thread and leaves its mutants abandoned. */
 function endThread(record: ThreadRecord, status: number): void {
   if (record.hasEnded || stopped.error !== null || record.memory.buffer !== mem.buffer) return
   const thread = record.address
-  if (ownsMutants(thread)) ownedAtExit(thread)
+  if (mayNotEnd(thread)) return
   record.hasEnded = true
   threadRecords.delete(thread)
   const irql = read32(thread + Thread.Irql)
@@ -132,15 +132,30 @@ function endThread(record: ThreadRecord, status: number): void {
   ports.processor.schedulePass()
 }
 
-/** A system thread must not end while it owns a mutex. */
-function ownedAtExit(thread: number): void {
+/** Stops the machine, and is true, when a thread ends with a mutex, or in a critical or guarded region. */
+function mayNotEnd(thread: number): boolean {
   try {
-    bugCheck({
-      code: BugCode.SYSTEM_EXIT_OWNED_MUTEX,
-      parameters: [read32(thread + Thread.StartRoutine)],
-      message: 'a system thread ended while it owned a mutex; release it first',
-    })
+    if (ownsMutexes(thread)) ownedAtExit(thread)
+    const disabled = read32(thread + Thread.KernelApcDisable) // both counts
+    if (disabled !== 0) disabledAtExit(disabled)
   } catch {
-    // reported: the machine has stopped
+    return true // reported: the machine has stopped
   }
+  return false
+}
+
+function ownedAtExit(thread: number): never {
+  return bugCheck({
+    code: BugCode.SYSTEM_EXIT_OWNED_MUTEX,
+    parameters: [read32(thread + Thread.StartRoutine)],
+    message: 'a system thread ended while it owned a mutex; release it first',
+  })
+}
+
+function disabledAtExit(counts: number): never {
+  return bugCheck({
+    code: BugCode.KERNEL_APC_PENDING_DURING_EXIT,
+    parameters: [0, counts],
+    message: 'a thread ended in a critical or guarded region; leave what was entered, and enter what is left',
+  })
 }

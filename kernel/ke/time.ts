@@ -14,11 +14,14 @@ export const TICKS_PER_MS = 10_000
 
 /** The interrupt time that a due time stands for. */
 export function dueTimeOf(due: number | bigint): number {
-  if (typeof due === 'number') {
-    if (due > 0 || Number.isNaN(due)) positiveNumber(due)
-    return ports.clock.now() - due
-  }
+  checkTimeout(due)
+  if (typeof due === 'number') return ports.clock.now() - due
   return due < 0n ? ports.clock.now() + Number(-due) : Number(due - bootSystemTime())
+}
+
+/** Throws for a number that is no relative time. Who holds a lock when the time is needed checks it before. */
+export function checkTimeout(timeout: Timeout): void {
+  if (typeof timeout === 'number' && !(timeout <= 0)) positiveNumber(timeout)
 }
 
 function positiveNumber(due: number): never {

@@ -7,7 +7,7 @@ import { DISPATCHER_HEADER, type KDPC, KTHREAD, KTIMER, ObjectType } from './lay
 import { DISPATCH_LEVEL, enter, HIGH_LEVEL } from './level.ts'
 import { STATUS_TIMEOUT } from '../rtl/status.ts'
 import { bootSystemTime, dueTimeOf, TICKS_PER_MS } from './time.ts'
-import { insertTimer, removeTimer, takeDueTimer } from './timerqueue.ts'
+import { disownTimer, insertTimer, removeTimer, takeDueTimer } from './timerqueue.ts'
 
 export const NotificationTimer = 0
 export const SynchronizationTimer = 1
@@ -18,8 +18,11 @@ const { HeapIndex, Dpc, Period, DueTime } = KTIMER.offsets
 /** Makes `timer` a timer that is not set. An armed one stays armed, as in Windows (wdm-facts §8). */
 export function initializeTimer(timer: number, type: number): void {
   const header = ObjectType.TimerNotificationObject + type
+  lockDispatcher()
   initializeHeader(timer, header, KTIMER.size, 0)
   write8(timer + Inserted, 0)
+  disownTimer(timer)
+  unlockDispatcher()
 }
 
 /** Called by the clock interrupt: takes out all timers that are due. */

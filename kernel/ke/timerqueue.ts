@@ -46,6 +46,13 @@ export function insertTimer(timer: number, due: number): void {
   publishNextDue()
 }
 
+/** A timer that is to be initialized may hold anything: one that the queue does not know is in none. */
+export function disownTimer(timer: number): void {
+  const index = read32(timer + HeapIndex)
+  const isQueued = index > 0 && index <= read32(Machine.TimerCount) && timerAt(index) === timer
+  if (!isQueued) write32(timer + HeapIndex, 0)
+}
+
 /** Takes a timer out; FALSE when it was in no queue. */
 export function removeTimer(timer: number): boolean {
   const index = read32(timer + HeapIndex)

@@ -32,8 +32,8 @@ import {
 import { KTHREAD, KWAIT_BLOCK, MAXIMUM_WAIT_OBJECTS, THREAD_WAIT_OBJECTS, ThreadState } from './layouts.ts'
 import { APC_LEVEL, currentIrql, DISPATCH_LEVEL, levelName, lowerIrql, point } from './level.ts'
 import { cpu, Pending, setPending } from './pcr.ts'
-import { currentRecord, type ThreadRecord } from './thread.ts'
-import { dueTimeOf, type Timeout } from './time.ts'
+import { currentRecord, currentThread, type ThreadRecord } from './thread.ts'
+import { checkTimeout, dueTimeOf, type Timeout } from './time.ts'
 import { insertTimer } from './timerqueue.ts'
 
 export { WaitAll, WaitAny }
@@ -69,7 +69,7 @@ export function refillQuantum(): void {
  * `Timeout`: null waits for ever; a negative number is relative in units of 100 ns; 0 asks without waiting; a bigint
  * is as in Windows: negative relative, positive the system time at which to stop.
  *
- * @irql <= APC_LEVEL; <= DISPATCH_LEVEL when Timeout is 0
+ * @irql <= DISPATCH_LEVEL; <= APC_LEVEL unless Timeout is 0
  * @returns STATUS_SUCCESS when the object was signalled; STATUS_ABANDONED for a mutex whose owner ended without
  *   releasing it, and which the caller owns now; STATUS_TIMEOUT; STATUS_ALERTED when Alertable and alerted
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-kewaitforsingleobject
@@ -87,7 +87,7 @@ export function KeWaitForSingleObject(
 /**
  * Waits until `Mutex` is free, or the time is up.
  *
- * @irql <= APC_LEVEL; <= DISPATCH_LEVEL when Timeout is 0
+ * @irql <= DISPATCH_LEVEL; <= APC_LEVEL unless Timeout is 0
  * @returns as KeWaitForSingleObject
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-kewaitformutexobject
  */
@@ -141,7 +141,7 @@ interface MultipleWait {
  *
  * Above THREAD_WAIT_OBJECTS (3) objects the caller gives a WaitBlockArray of KWAIT_BLOCKs in nonpaged memory.
  *
- * @irql <= APC_LEVEL; <= DISPATCH_LEVEL when Timeout is 0
+ * @irql <= DISPATCH_LEVEL; <= APC_LEVEL unless Timeout is 0
  * @returns STATUS_WAIT_0 + index of the object (WaitAny) or STATUS_SUCCESS (WaitAll); STATUS_ABANDONED_WAIT_0 + index;
  *   STATUS_TIMEOUT, after which nothing was taken; STATUS_ALERTED
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-kewaitformultipleobjects
@@ -209,15 +209,16 @@ function beginWait(object: number, timeout: Timeout): ThreadRecord {
   } else {
     point()
   }
+  checkTimeout(timeout)
   const isPoll = timeout === 0 || timeout === 0n
   const irql = currentIrql()
   if (irql > (isPoll ? DISPATCH_LEVEL : APC_LEVEL)) waitsTooHigh(irql, object, isPoll)
   if (record === undefined && !isPoll) waitsNowhere(object)
-  return record ?? idleRecord
+  return record ?? idleRecord()
 }
 
-/** Stands for the thread where there is none: only a poll gets here. */
-const idleRecord = { address: 0 } as ThreadRecord
+/** The idle thread stands in where there is none: only a poll gets here. What it takes it owns, until it releases it. */
+const idleRecord = (): ThreadRecord => ({ address: currentThread() }) as ThreadRecord
 
 function waitsTooHigh(irql: number, object: number, isPoll: boolean): never {
   return bugCheck({
@@ -260,7 +261,7 @@ function satisfiedAtOnce(status: NTSTATUS): WaitResult {
 
 /** What ends a wait before it begins; the dispatcher lock is released then. */
 function endsAtOnce(thread: number, alertable: boolean, timeout: Timeout): WaitResult | null {
-  if (thread !== 0 && alertable && read8(thread + Thread.Alerted) !== 0) {
+  if (alertable && read8(thread + Thread.Alerted) !== 0) {
     write8(thread + Thread.Alerted, 0)
     unlockDispatcher()
     return satisfiedAtOnce(STATUS_ALERTED)
@@ -318,6 +319,7 @@ function noteWait(record: ThreadRecord, caller: Caller): void {
  *
  * @irql <= DISPATCH_LEVEL
  * @returns whether the thread was alerted already
+ * @see https://learn.microsoft.com/windows-hardware/drivers/kernel/waits-and-apcs
  */
 export function KeAlertThread(Thread_: { readonly address: number }, AlertMode: number): boolean {
   point()

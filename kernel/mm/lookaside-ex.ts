@@ -62,7 +62,7 @@ export function ExInitializeLookasideListEx(parameters: {
 /**
  * Takes an entry from the list, or makes one if it is empty.
  *
- * @irql <= DISPATCH_LEVEL. Paged entries: <= APC_LEVEL.
+ * @irql <= DISPATCH_LEVEL; <= APC_LEVEL for paged entries
  * @returns the entry's address, its bytes as they were left, or NULL if there is no memory; with
  * EX_LOOKASIDE_LIST_EX_FLAGS_RAISE_ON_FAIL it raises STATUS_INSUFFICIENT_RESOURCES instead.
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-exallocatefromlookasidelistex
@@ -74,7 +74,7 @@ export function ExAllocateFromLookasideListEx(Lookaside: LOOKASIDE_LIST_EX): num
 /**
  * Puts an entry into the list, or frees it if the list is full.
  *
- * @irql <= DISPATCH_LEVEL. Paged entries: <= APC_LEVEL.
+ * @irql <= DISPATCH_LEVEL; <= APC_LEVEL for paged entries
  * @returns nothing.
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-exfreetolookasidelistex
  */
@@ -85,7 +85,7 @@ export function ExFreeToLookasideListEx(Lookaside: LOOKASIDE_LIST_EX, Entry: Poo
 /**
  * Frees the entries that the list keeps; those that are in use stay the caller's to free.
  *
- * @irql <= DISPATCH_LEVEL. Paged entries: <= APC_LEVEL.
+ * @irql <= DISPATCH_LEVEL; <= APC_LEVEL for paged entries
  * @returns nothing.
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-exdeletelookasidelistex
  */
@@ -96,7 +96,7 @@ export function ExDeleteLookasideListEx(Lookaside: LOOKASIDE_LIST_EX): void {
 /**
  * Frees the entries that the list keeps; the list stays in use.
  *
- * @irql <= DISPATCH_LEVEL. Paged entries: <= APC_LEVEL.
+ * @irql <= DISPATCH_LEVEL; <= APC_LEVEL for paged entries
  * @returns nothing.
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-exflushlookasidelistex
  */

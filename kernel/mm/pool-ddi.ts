@@ -53,7 +53,7 @@ export type PoolPointer = number | { readonly address: number }
  * A `Tag` is four letters in reading order: `'Uart'` where C says `'traU'`. Flags above the low 32 bits are optional
  * and, as in Windows, ignored when not known. Quotas and sessions do not exist: their flags are accepted.
  *
- * @irql <= DISPATCH_LEVEL. POOL_FLAG_PAGED: <= APC_LEVEL.
+ * @irql <= DISPATCH_LEVEL; <= APC_LEVEL for POOL_FLAG_PAGED
  * @returns the block's address, or NULL if there is no memory, `Tag` or `NumberOfBytes` is 0, a flag is not known, or not
  * exactly one pool type is given. With POOL_FLAG_RAISE_ON_FAILURE it raises STATUS_INSUFFICIENT_RESOURCES for the first
  * and STATUS_INVALID_PARAMETER for the others.
@@ -81,7 +81,7 @@ export function ExAllocatePool2(Flags: bigint | number, NumberOfBytes: number, T
  *
  * A `Tag` of 0 is bug check 0xC2 with 0x9B, zero bytes with 0, a must-succeed type with 0x9A.
  *
- * @irql <= DISPATCH_LEVEL. Paged pool: <= APC_LEVEL.
+ * @irql <= DISPATCH_LEVEL; <= APC_LEVEL for paged pool
  * @returns the block's address, or NULL if there is no memory; with POOL_RAISE_IF_ALLOCATION_FAILURE it raises
  * STATUS_INSUFFICIENT_RESOURCES instead.
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-exallocatepoolwithtag
@@ -93,7 +93,7 @@ export function ExAllocatePoolWithTag(PoolType: number, NumberOfBytes: number, T
 /**
  * Allocates a block of pool as ExAllocatePoolWithTag does, and clears it.
  *
- * @irql <= DISPATCH_LEVEL. Paged pool: <= APC_LEVEL.
+ * @irql <= DISPATCH_LEVEL; <= APC_LEVEL for paged pool
  * @returns the block's address, or NULL if there is no memory; with POOL_RAISE_IF_ALLOCATION_FAILURE it raises
  * STATUS_INSUFFICIENT_RESOURCES instead.
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-exallocatepoolzero
@@ -105,7 +105,7 @@ export function ExAllocatePoolZero(PoolType: number, NumberOfBytes: number, Tag:
 /**
  * Frees a block of pool, whatever its tag.
  *
- * @irql <= DISPATCH_LEVEL. Paged pool: <= APC_LEVEL.
+ * @irql <= DISPATCH_LEVEL; <= APC_LEVEL for paged pool
  * @returns nothing; a pointer that is no allocated block is bug check 0xC2 or, if its header is damaged, 0x19.
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/ntddk/nf-ntddk-exfreepool
  */
@@ -116,7 +116,7 @@ export function ExFreePool(P: PoolPointer): void {
 /**
  * Frees a block of pool that was allocated with `Tag`; a `Tag` of 0 fits every block.
  *
- * @irql <= DISPATCH_LEVEL. Paged pool: <= APC_LEVEL.
+ * @irql <= DISPATCH_LEVEL; <= APC_LEVEL for paged pool
  * @returns nothing; another tag than the block's is bug check 0xC2 with 0xA.
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-exfreepoolwithtag
  */

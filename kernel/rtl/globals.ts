@@ -48,8 +48,9 @@ interface StandIn {
   put(view: AnyView): void
 }
 
+/** Whether a field has a value that is replaced, rather than a place of its own that is changed. */
 const isAssigned = (cls: AnyStruct, name: string): boolean =>
-  !['struct', 'array', 'atomic'].includes(cls.fields[name]?.type.kind ?? '')
+  !['struct', 'array', 'atomic', undefined].includes(cls.fields[name]?.type.kind)
 
 /** One accessor a field, so that V8 inlines each with the view's own behind it. */
 function standInFromSource(cls: AnyStruct, unbound: AnyView): StandIn {
@@ -59,11 +60,11 @@ function standInFromSource(cls: AnyStruct, unbound: AnyView): StandIn {
   })
   const source = `
     const at = { view: unbound }
-    class Globals extends cls {
-      constructor() { super(0); delete this.address }
+    class Globals {
       get address() { return at.view.address }
       ${accessors.join('\n')}
     }
+    Object.setPrototypeOf(Globals.prototype, cls.prototype)
     return { stand: new Globals(), put: (view) => { at.view = view } }`
   return new Function('cls', 'unbound', source)(cls, unbound) as StandIn
 }
@@ -72,16 +73,15 @@ function standInFromSource(cls: AnyStruct, unbound: AnyView): StandIn {
 function standInFromClosures(cls: AnyStruct, unbound: AnyView): StandIn {
   type Values = { [name: string]: unknown }
   const at = { view: unbound as unknown as Values }
-  const stand = Object.create(cls.prototype) as AnyView
-  Object.defineProperty(stand, 'address', { get: () => at.view['address'] })
-  for (const name of Object.keys(cls.fields)) {
+  const prototype = Object.create(cls.prototype) as AnyView
+  for (const name of ['address', ...Object.keys(cls.fields)]) {
     const get = (): unknown => at.view[name]
     const set = (value: unknown): void => {
       at.view[name] = value
     }
-    Object.defineProperty(stand, name, isAssigned(cls, name) ? { get, set } : { get })
+    Object.defineProperty(prototype, name, isAssigned(cls, name) ? { get, set } : { get })
   }
-  return { stand, put: (view) => (at.view = view as unknown as Values) }
+  return { stand: Object.create(prototype) as AnyView, put: (view) => (at.view = view as unknown as Values) }
 }
 
 /** What stands behind globals without memory: every access says so. */

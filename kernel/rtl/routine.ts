@@ -21,13 +21,18 @@ export const routines: Routines = {
 }
 
 /** What a `void` routine may return: anything a caller can drop, so not a promise. */
-type Dropped = void | boolean | number | bigint | string
+type NothingToAwait = void | boolean | number | bigint | string
 
-/** `F`, but with an `async` function no longer assignable where `F` returns nothing. */
+/**
+ * `F`, but with an `async` function no longer assignable where `F` returns nothing. A parameter `F & Synchronous<F>`
+ * refuses an `async` function in words.
+ */
 export type Synchronous<F> = F extends (...parameters: infer P) => infer R
-  ? [R, void] extends [void, R]
-    ? (...parameters: P) => Dropped
-    : F
+  ? [R] extends [PromiseLike<unknown>]
+    ? 'a routine that runs above APC_LEVEL must not be async'
+    : [R, void] extends [void, R]
+      ? (...parameters: P) => NothingToAwait
+      : F
   : never
 
 /** The routine with this number; null is 0. */

@@ -84,9 +84,34 @@ export const STATUS_DRIVER_UNABLE_TO_LOAD = 0xc000026c | 0
 /** An alias: a completion routine that returns it lets completion go on. */
 export const STATUS_CONTINUE_COMPLETION = STATUS_SUCCESS
 
-/** True for success and informational values: warnings and errors are negative. */
+/**
+ * True for success and informational values: warnings and errors are negative.
+ *
+ * @irql any
+ * @see https://learn.microsoft.com/windows-hardware/drivers/kernel/using-ntstatus-values
+ */
 export const NT_SUCCESS = (Status: NTSTATUS): boolean => Status >= 0
+
+/**
+ * True for informational values, 0x40000000 to 0x7FFFFFFF.
+ *
+ * @irql any
+ * @see https://learn.microsoft.com/windows-hardware/drivers/kernel/using-ntstatus-values
+ */
 export const NT_INFORMATION = (Status: NTSTATUS): boolean => Status >>> 30 === 1
+
+/**
+ * True for warnings, 0x80000000 to 0xBFFFFFFF.
+ *
+ * @irql any
+ * @see https://learn.microsoft.com/windows-hardware/drivers/kernel/using-ntstatus-values
+ */
 export const NT_WARNING = (Status: NTSTATUS): boolean => Status >>> 30 === 2
-/** True when the two top bits are 11. */
+
+/**
+ * True for errors, 0xC0000000 to 0xFFFFFFFF.
+ *
+ * @irql any
+ * @see https://learn.microsoft.com/windows-hardware/drivers/kernel/using-ntstatus-values
+ */
 export const NT_ERROR = (Status: NTSTATUS): boolean => Status >>> 30 === 3

@@ -33,13 +33,27 @@ export function offsetOf(cls: AnyStruct, field: string, inner?: string): number 
   return inner === undefined ? outer.offset : outer.offset + (outer.type as AnyStruct).offsets[inner]!
 }
 
-/** Windows' CONTAINING_RECORD: the struct whose `field` lies at `place`. */
+/** The struct whose `field` lies at `place`. */
 export function containing<N extends string, F>(
   cls: StructClass<N, F>,
   field: keyof F & string,
   place: number | { readonly address: number },
 ): InstanceType<StructClass<N, F>> {
   return new cls((typeof place === 'number' ? place : place.address) - cls.offsets[field])
+}
+
+/**
+ * The struct of type `Type` whose `Field` lies at `Address`: `containing`, in Windows' order.
+ *
+ * @irql any
+ * @see https://learn.microsoft.com/windows/win32/api/ntdef/nf-ntdef-containing_record
+ */
+export function CONTAINING_RECORD<N extends string, F>(
+  Address: number | { readonly address: number },
+  Type: StructClass<N, F>,
+  Field: keyof F & string,
+): InstanceType<StructClass<N, F>> {
+  return containing(Type, Field, Address)
 }
 
 /** What a layout is expected to be; a field called `size` or `align` is meant rather than the struct's own. */

@@ -2,7 +2,9 @@
  * What runs on several processors in the tests of the kernel core: hammers of spin locks, and what only a machine with
  * more than one processor shows. The counts are not atomic: they come out right only if the lock kept others out.
  */
-import { KeLowerIrql, KeRaiseIrqlToDpcLevel } from '../../../../kernel/ke/level.ts'
+import { KeInitializeEvent, KeReadStateEvent, KeSetEvent, NotificationEvent } from '../../../../kernel/ke/event.ts'
+import { KEVENT, KTHREAD } from '../../../../kernel/ke/layouts.ts'
+import { KeGetCurrentIrql, KeLowerIrql, KeRaiseIrql, KeRaiseIrqlToDpcLevel } from '../../../../kernel/ke/level.ts'
 import {
   EX_SPIN_LOCK,
   ExAcquireSpinLockExclusive,
@@ -19,6 +21,14 @@ import {
 } from '../../../../kernel/ke/spinlock.ts'
 import { currentThread } from '../../../../kernel/ke/thread.ts'
 import { YieldProcessor } from '../../../../kernel/ke/time.ts'
+import {
+  Executive,
+  KeDelayExecutionThread,
+  KernelMode,
+  KeWaitForMultipleObjects,
+  KeWaitForSingleObject,
+  WaitAll,
+} from '../../../../kernel/ke/wait.ts'
 import { field, InterlockedIncrement } from '../../../../kernel/ex/interlocked.ts'
 import { allocateStruct, free } from '../../../../kernel/mm/pool.ts'
 import { LONG, struct } from '../../../../kernel/rtl/struct.ts'
@@ -138,4 +148,44 @@ export function sharedHammer(address: number): number {
     }
   }
   return ROUNDS / 2
+}
+
+function makeEvent(state: boolean): KEVENT {
+  const event = made(allocateStruct(KEVENT, 'Test'))
+  KeInitializeEvent(event, NotificationEvent, state)
+  return event
+}
+
+/** A set with Wait TRUE at APC_LEVEL, and the wait behind it: level, WaitNext and WaitIrql. */
+export async function setAndWait(): Promise<object> {
+  const event = makeEvent(true)
+  const old = { value: 0 }
+  const thread = new KTHREAD(currentThread())
+  KeRaiseIrql(1, old)
+  KeSetEvent(event, 0, true)
+  const between = [KeGetCurrentIrql(), thread.WaitNext, thread.WaitIrql]
+  const status = await KeWaitForSingleObject(event, Executive, KernelMode, false, null)
+  const behind = [status, KeGetCurrentIrql(), thread.WaitNext]
+  KeLowerIrql(old.value)
+  free(event.address)
+  return { between, behind }
+}
+
+/** Waits with a positive number, each way; then what needs the same lock. */
+export async function waitWrongly(): Promise<unknown[]> {
+  const event = makeEvent(false)
+  const rest = { WaitReason: Executive, WaitMode: KernelMode, Alertable: false, Timeout: 5, WaitBlockArray: null }
+  const names: unknown[] = []
+  for (const wait of [
+    () => KeWaitForSingleObject(event, Executive, KernelMode, false, 5),
+    () => KeWaitForMultipleObjects({ Count: 1, Object: [event], WaitType: WaitAll, ...rest }),
+    () => KeDelayExecutionThread(KernelMode, false, 5),
+  ]) {
+    try {
+      await wait()
+    } catch (error) {
+      names.push((error as Error).name)
+    }
+  }
+  return [...names, KeSetEvent(event, 0, false), KeReadStateEvent(event)].slice(0, 4)
 }

@@ -1,0 +1,81 @@
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+
+const SCRIPT = fileURLToPath(new URL('../../scripts/soak.ts', import.meta.url))
+
+interface Ended {
+  code: number | null
+  stdout: string
+  stderr: string
+}
+
+function soak(...args: string[]): Promise<Ended> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [SCRIPT, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    let stdout = ''
+    let stderr = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+    child.on('error', reject)
+    child.on('close', (code) => resolve({ code, stdout, stderr }))
+  })
+}
+
+describe('soak locks', () => {
+  test('loses nothing under a lock on two processors, and something without', async () => {
+    const { code, stdout, stderr } = await soak('locks', '--count', '200000', '--json')
+    const result = JSON.parse(stdout) as { unguarded: number }
+    expect({ ...result, unguarded: result.unguarded > 0 }, stderr).toEqual({
+      soak: 'locks',
+      count: 200_000,
+      guarded: { spinLock: 0, interruptSpinLock: 0, pushLock: 0, fastMutex: 0, synchronizationEvent: 0 },
+      unguarded: true,
+    })
+    expect(code).toBe(0)
+  }, 60_000)
+})
+
+describe('soak handover', () => {
+  test('loses no hand-over between two processors, with delays wherever one could be lost', async () => {
+    const { code, stdout, stderr } = await soak('handover', '--count', '60000', '--json')
+    expect(JSON.parse(stdout), stderr).toEqual({ soak: 'handover', count: 60_000, lost: 0 })
+    expect(code).toBe(0)
+  }, 60_000)
+
+  test('says the seed first and last, and takes it', async () => {
+    const { stderr } = await soak('handover', '--count', '100', '--seed', '7', '--json')
+    const lines = stderr.trim().split('\n')
+    expect([lines[0], lines.at(-1)]).toEqual([
+      'seed 7: npm run -s soak -- handover --count 100 --seed 7 --json',
+      'seed 7: npm run -s soak -- handover --count 100 --seed 7 --json',
+    ])
+  })
+
+  test('without --json prints a table for people', async () => {
+    const { stdout } = await soak('handover', '--count', '1000')
+    expect(stdout).toMatch(/^handover: held\n +count +1,000\n +lost +0\n$/)
+  })
+})
+
+describe('soak, called wrongly, exits with 2 and says', () => {
+  test.each([
+    [['nope'], "unknown command 'nope'"],
+    [['locks', '--count', 'many'], "'many' is invalid. It must be an integer"],
+    [['locks', '--count', '0'], "'0' is invalid. It must be an integer"],
+    [['locks', '--seed', '-1'], "'-1' is invalid. It must be an integer"],
+    [['locks', '--cuont', '5'], '--count'],
+    [['locks', 'more'], 'too many arguments'],
+    [[], 'Usage: soak'],
+  ])('%j: %s', async (args, text) => {
+    const { code, stdout, stderr } = await soak(...args)
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toContain(text)
+  })
+
+  test('and --help, which is right, exits with 0', async () => {
+    const { code, stdout } = await soak('--help')
+    expect(code).toBe(0)
+    for (const name of ['locks', 'handover']) expect(stdout).toContain(name)
+  })
+})
