@@ -2,7 +2,10 @@
 import type { ModelBoard } from './model.ts'
 
 /** Makes presses of the button count, stamp and interrupt. */
-export function buttonBoard(board: ModelBoard, now: () => number): { press(pin: string): void; release(pin: string): void } {
+export function buttonBoard(
+  board: ModelBoard,
+  now: () => number,
+): { press(pin: string): void; release(pin: string): void } {
   const button = board.device('button')
   const known = (pin: string): void => {
     if (pin !== 'button') throw new Error(`this board has no pin '${pin}'; it has 'button'`)

@@ -203,7 +203,9 @@ export class WorkerProcessor implements ProcessorPort {
     if (!this.#kernel.isBusy()) {
       const ms = this.#events.msUntilDue()
       this.disturb?.('wait')
-      const sleep = besideLibuv ? await waitBesideLibuv(i32, doorbell, heard, ms) : Atomics.wait(i32, doorbell, heard, ms)
+      const sleep = besideLibuv
+        ? await waitBesideLibuv(i32, doorbell, heard, ms)
+        : Atomics.wait(i32, doorbell, heard, ms)
       this.disturb?.(sleep === 'timed-out' && ms > LONGEST_SLEEP_MS && this.#kernel.isBusy() ? 'late' : 'woken')
     }
     Atomics.store(i32, sleeping, AWAKE)

@@ -35,7 +35,9 @@ export type BoardFile = z.infer<typeof boardFile>
 /** The board file of `board`: a name in `boards/`, a path, or the file's content. */
 export function readBoardFile(board: string | object): BoardFile {
   if (typeof board === 'object') return checkBoardFile(board, 'the board that was given')
-  const path = board.endsWith('.json') ? board : fileURLToPath(new URL(`../boards/${board}/board.json`, import.meta.url))
+  const path = board.endsWith('.json')
+    ? board
+    : fileURLToPath(new URL(`../boards/${board}/board.json`, import.meta.url))
   if (!existsSync(path)) throw new UsageError(`board '${board}': there is no file ${path}`)
   let content: unknown
   try {
@@ -65,11 +67,15 @@ function checkNames(file: BoardFile, where: string): void {
       for (const entry of snapshot) {
         const kind = registers.find((candidate) => candidate.name === entry)?.kind
         if (kind !== 'status' && kind !== 'count') {
-          throw new UsageError(`board file ${place}: line '${lineName}' has '${entry}' in its snapshot; it must be a status or count register of the device`)
+          throw new UsageError(
+            `board file ${place}: line '${lineName}' has '${entry}' in its snapshot; it must be a status or count register of the device`,
+          )
         }
         const other = taken.get(entry)
         if (other !== undefined) {
-          throw new UsageError(`board file ${place}: '${entry}' is in the snapshots of '${other}' and '${lineName}'; a register is in one at most`)
+          throw new UsageError(
+            `board file ${place}: '${entry}' is in the snapshots of '${other}' and '${lineName}'; a register is in one at most`,
+          )
         }
         taken.set(entry, lineName)
       }

@@ -9,7 +9,19 @@ import type { Resource } from '../kernel/io/resources.ts'
 import { write32, write8 } from '../kernel/mm/access.ts'
 import { mem } from '../kernel/mm/memory.ts'
 import { allocate, free } from '../kernel/mm/pool.ts'
-import { isWindowUnused, Line, LINE_SIZE, markWindowGone, RegisterKind, Ring, ringSize, Window, WINDOW_MAGIC, WINDOW_SIZE, WindowState } from '../kernel/ports/device.ts'
+import {
+  isWindowUnused,
+  Line,
+  LINE_SIZE,
+  markWindowGone,
+  RegisterKind,
+  Ring,
+  ringSize,
+  Window,
+  WINDOW_MAGIC,
+  WINDOW_SIZE,
+  WindowState,
+} from '../kernel/ports/device.ts'
 import { STATUS_INSUFFICIENT_RESOURCES } from '../kernel/rtl/status.ts'
 import { NtStatusError } from './errors.ts'
 

@@ -57,7 +57,11 @@ export class UserProcess implements AsyncDisposable {
   }
 
   /** Makes an event; one that has the name already is opened. */
-  async createEvent({ name = null, kind = 'synchronization', signalled = false }: EventOptions = {}): Promise<UserEvent> {
+  async createEvent({
+    name = null,
+    kind = 'synchronization',
+    signalled = false,
+  }: EventOptions = {}): Promise<UserEvent> {
     const type = kind === 'notification' ? 0 : 1
     const reply = await this.call({ call: 'create-event', name, type, state: signalled })
     return new UserEvent(this, check(reply, `create event ${name ?? ''}`).handle as number)
@@ -129,14 +133,22 @@ export class UserFile implements AsyncDisposable {
 
   /** Reads up to `length` bytes. */
   async read(length: number, { offset, signal }: ReadOptions = {}): Promise<Uint8Array> {
-    const reply = await this.#call({ call: 'read', handle: this.handle, length, offset: offset ?? null }, 'read', signal)
+    const reply = await this.#call(
+      { call: 'read', handle: this.handle, length, offset: offset ?? null },
+      'read',
+      signal,
+    )
     return reply.data ?? new Uint8Array(0)
   }
 
   /** Writes bytes, or text as UTF-8; gives back how many were written. */
   async write(data: Uint8Array | string, { offset, signal }: ReadOptions = {}): Promise<number> {
     const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data
-    const reply = await this.#call({ call: 'write', handle: this.handle, bytes, offset: offset ?? null }, 'write', signal)
+    const reply = await this.#call(
+      { call: 'write', handle: this.handle, bytes, offset: offset ?? null },
+      'write',
+      signal,
+    )
     return reply.value ?? 0
   }
 

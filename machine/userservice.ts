@@ -2,7 +2,16 @@
 import { resetEvent, setEvent } from '../kernel/ke/event.ts'
 import { currentThread } from '../kernel/ke/thread.ts'
 import { KeAlertThread, KernelMode, UserMode } from '../kernel/ke/wait.ts'
-import { cancel, closeHandle, deviceIoControl, notifyChange, openFile, queryDirectory, readFile, writeFile } from '../kernel/io/syscall.ts'
+import {
+  cancel,
+  closeHandle,
+  deviceIoControl,
+  notifyChange,
+  openFile,
+  queryDirectory,
+  readFile,
+  writeFile,
+} from '../kernel/io/syscall.ts'
 import { changeEvent, createEvent, EVENT_MODIFY_STATE, eventObjectType } from '../kernel/ob/event.ts'
 import { SYNCHRONIZE } from '../kernel/ob/access.ts'
 import { waitForHandle } from '../kernel/ob/wait.ts'
@@ -78,8 +87,15 @@ export async function systemCall(process: number, request: SystemCall, token: nu
   }
 }
 
-const counted = ({ status, information, reason }: { status: number; information: number; reason?: string }): SystemReply =>
-  reason === undefined ? { status, value: information } : { status, value: information, reason }
+const counted = ({
+  status,
+  information,
+  reason,
+}: {
+  status: number
+  information: number
+  reason?: string
+}): SystemReply => (reason === undefined ? { status, value: information } : { status, value: information, reason })
 
 /** A program's name of a named object: `X` and `Global\X` are in `\BaseNamedObjects`. */
 function objectPath(name: unknown): string | null {
@@ -124,4 +140,3 @@ function abort(token: number): boolean {
   KeAlertThread({ address: thread }, KernelMode)
   return true
 }
-

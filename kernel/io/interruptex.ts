@@ -37,9 +37,7 @@ export const CONNECT_CURRENT_VERSION = 4
 
 const K = KINTERRUPT.offsets
 
-interface FullySpecified extends ConnectInterrupt {
-  PhysicalDeviceObject: DEVICE_OBJECT | null
-}
+type FullySpecified = ConnectInterrupt & { PhysicalDeviceObject: DEVICE_OBJECT | null }
 interface LineBased {
   PhysicalDeviceObject: DEVICE_OBJECT | null
   InterruptObject: Out<KINTERRUPT | null>

@@ -17,7 +17,7 @@ import {
 } from '../mm/access.ts'
 import { ports } from '../ports/ports.ts'
 import { insertHead, insertTail, isEmpty, removeEntry } from '../rtl/list.ts'
-import { type Pvoid, pvoidOf, storePvoid, type Synchronous } from '../rtl/struct.ts'
+import { checkPvoid, type Pvoid, pvoidOf, storePvoid, type Synchronous } from '../rtl/struct.ts'
 import { BugCode } from './bugcodes.ts'
 import { bugCheck, escapedException } from './bugcheck.ts'
 import { routineId, routineOf } from './image.ts'
@@ -38,8 +38,8 @@ const { SystemArgument1, SystemArgument2, DpcData } = KDPC.offsets
 
 /** A queue deeper than this is drained at once, whatever the importance of what is in it. */
 const DEEP_QUEUE = 4
-/** DPCs run in one go before the event loop gets a turn. */
-const DPCS_PER_DRAIN = 4096
+/** DPCs run in one go: what is queued then waits for the next pass, so that DPCs that queue each other starve nobody. */
+const DPCS_PER_DRAIN = 1024
 
 /** A DPC routine. @irql DISPATCH_LEVEL */
 export type KDEFERRED_ROUTINE = (
@@ -87,6 +87,8 @@ export function KeInsertQueueDpc(Dpc: KDPC, SystemArgument1_: Pvoid, SystemArgum
 }
 
 export function queueDpc(dpc: number, argument1: Pvoid, argument2: Pvoid): boolean {
+  checkPvoid(argument1)
+  checkPvoid(argument2)
   const target = read16(dpc + TARGET)
   const processor = target === 0 ? cpu.number : target - MAXIMUM_PROCESSORS
   const pcr = pcrOf(processor)
@@ -150,12 +152,14 @@ export function drainDpcs(): void {
   clearPending(Pending.Dpc)
   write32(pcr + Pcr.Irql, DISPATCH_LEVEL)
   write32(pcr + Pcr.DpcActive, 1)
-  for (let count = 0; count < DPCS_PER_DRAIN; count++) {
+  let count = 0
+  for (; count < DPCS_PER_DRAIN; count++) {
     const dpc = takeFirst(pcr)
     if (dpc === 0) break
     runDpc(pcr, dpc)
     if (read32(pcr + Pcr.Pending) !== 0) delivery.deliver()
   }
+  if (count === DPCS_PER_DRAIN) clearPending(Pending.Dpc) // the pass that is scheduled below looks at the queue itself
   write32(pcr + Pcr.DpcActive, 0)
   write32(pcr + Pcr.Irql, 0)
   if (cpu.multiprocessor) atomicAdd(pcr + Pcr.DpcDrains, 1)

@@ -1,7 +1,7 @@
 /** Inter-processor interrupts: one routine, run on every processor at once. */
 import { atomicAdd, atomicLoad, atomicStore, read32, readU32, write32 } from '../mm/access.ts'
 import { ports } from '../ports/ports.ts'
-import { type Pvoid, pvoidOf, storePvoid } from '../rtl/struct.ts'
+import { checkPvoid, type Pvoid, pvoidOf, storePvoid } from '../rtl/struct.ts'
 import { escapedException } from './bugcheck.ts'
 import { type Routine, routineId, routineOf } from './image.ts'
 import { attend, currentIrql, enter, IPI_LEVEL, lowerIrql, raiseIrql, CLOCK_LEVEL } from './level.ts'
@@ -38,6 +38,7 @@ function call(routine: Routine, context: Pvoid): number {
 export function KeIpiGenericCall(BroadcastFunction: KIPI_BROADCAST_WORKER, Context: Pvoid): number {
   enter(CLOCK_LEVEL, 'KeIpiGenericCall')
   const id = routineId(BroadcastFunction)
+  checkPvoid(Context)
   const before = raiseIrql(Math.max(currentIrql(), CLOCK_LEVEL))
   // One broadcast at a time. Who waits for its turn here still answers the other's: IPI_LEVEL is above CLOCK_LEVEL.
   if (cpu.multiprocessor) spinForWord(Machine.IpiLock, 1)

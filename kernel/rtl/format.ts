@@ -9,11 +9,14 @@ export type Printable = number | bigint | boolean | string | UNICODE_STRING | ST
 /** %[flags][width][.precision][size]code */
 const CODE = /%([-+ 0#]*)(\*|\d+)?(?:\.(\*|\d+))?(I64|I32|ll|hh|[hlwIz])?([a-zA-Z%])/g
 
-/** Codes whose text is Unicode: Windows needs tables for them that are paged. */
-const UNICODE_CODE = /%[-+ 0#]*(?:\*|\d+)?(?:\.(?:\*|\d+))?(?:[CS]|[lw][cs]|wZ)/
-
-/** Whether Windows allows `format` at PASSIVE_LEVEL only. */
-export const needsPassiveLevel = (format: string): boolean => UNICODE_CODE.test(format)
+/** Whether a code of `format` is for Unicode text: Windows needs tables for those that are paged. */
+export function needsPassiveLevel(format: string): boolean {
+  for (const [, , , , size, letter = ''] of format.matchAll(CODE)) {
+    if ('CS'.includes(letter) || ((size === 'l' || size === 'w') && 'cs'.includes(letter))) return true
+    if (size === 'w' && letter === 'Z') return true
+  }
+  return false
+}
 
 /** `format` with the arguments filled in; a code without an argument stays as it is written. */
 export function formatText(format: string, values: readonly Printable[]): string {

@@ -34,6 +34,11 @@ export function storePvoid(address: number, value: Pvoid): void {
   mem.u32[(address >> 2) + 1] = typeIdOfPvoid(value)
 }
 
+/** Throws where `value` cannot be stored, before a lock is taken under which it will be. */
+export function checkPvoid(value: Pvoid): void {
+  if (typeof value !== 'number' && value !== null) addressOfContext(value)
+}
+
 /** The type id that travels with `value`; 0 for numbers and null. */
 export function typeIdOfPvoid(value: Pvoid): number {
   return structOfView(value)?.typeId ?? 0

@@ -19,7 +19,7 @@ import { classOf, type AnyStruct, type AnyView, type Fields, type StructClass } 
 export { assertLayout, containing, copyStruct, offsetOf, same } from './view.ts'
 export { array, atomic, pointer, PVOID, routine } from './fields.ts'
 export { instrument, type AccessHook } from './instrument.ts'
-export { loadPvoid, PVOID_NULL, pvoidOf, storePvoid, structOfView, typeIdOfPvoid } from './pvoid.ts'
+export { checkPvoid, loadPvoid, PVOID_NULL, pvoidOf, storePvoid, structOfView, typeIdOfPvoid } from './pvoid.ts'
 export { structOf } from './registry.ts'
 export { routines, type Routines, type Synchronous } from './routine.ts'
 export * from './scalar.ts'

@@ -20,7 +20,7 @@ import {
   KSPIN_LOCK,
 } from '../../../../kernel/ke/spinlock.ts'
 import { currentThread } from '../../../../kernel/ke/thread.ts'
-import { YieldProcessor } from '../../../../kernel/ke/time.ts'
+import { KeQueryInterruptTime, YieldProcessor } from '../../../../kernel/ke/time.ts'
 import {
   Executive,
   KeDelayExecutionThread,
@@ -189,3 +189,5 @@ export async function waitWrongly(): Promise<unknown[]> {
   }
   return [...names, KeSetEvent(event, 0, false), KeReadStateEvent(event)].slice(0, 4)
 }
+
+export const interruptTime = (): bigint => KeQueryInterruptTime()

@@ -1,0 +1,3 @@
+/** Exports another driver's globals: no driver may. */
+export { Globals } from './globals.ts'
+export const DriverEntry = (): number => 0
