@@ -53,7 +53,6 @@ export {
 export { type Out, ref } from '../kernel/rtl/ref.ts'
 export { out } from '../kernel/ke/out.ts'
 export { globals } from '../kernel/rtl/globals.ts'
-export { allocateStruct } from '../kernel/mm/pool.ts'
 
 // Awaiting the host.
 export { host } from '../kernel/ke/host.ts'

@@ -51,6 +51,13 @@ export class ProcessorTurns implements Turns {
     this.#outOfTurn = outOfTurn
   }
 
+  /** Until then this processor lays out the machine, and nobody else runs. */
+  #isStarted = false
+
+  start(): void {
+    this.#isStarted = true
+  }
+
   await(): void {
     awaitToken(this.#words.token, this.#mine)
   }
@@ -69,6 +76,7 @@ export class ProcessorTurns implements Turns {
   }
 
   step(ticks: number): void {
+    if (!this.#isStarted) return
     if (Atomics.load(mem.i32, this.#words.token >> 2) !== this.#mine) this.#outOfTurn()
     this.#advance(ticks)
     if (this.#oracle.inOrder || this.#oracle.choose(POINTS_PER_TURN, 'hand-over') !== 1) return

@@ -1,4 +1,5 @@
 /** What a machine looks like inside: `!stacks`, `!locks`, `!irpfind` and `!pool` in one. */
+import { traceHash } from '../kernel/etw/trace.ts'
 import { Root } from '../kernel/ke/pcr.ts'
 import { read32 } from '../kernel/mm/access.ts'
 import { machineState } from '../kernel/ke/bugcheck.ts'
@@ -10,6 +11,8 @@ export interface Inspection {
   processors: CrashRecord['processors']
   threads: CrashRecord['threads']
   pool: CrashRecord['pool']
+  /** In virtual time: the same for two runs only if they did the same things in the same order. */
+  traceHash: number
   /** Addresses of IRPs that a program waits for. */
   irps: number[]
   /** Kernel handles that are open. */
@@ -19,5 +22,12 @@ export interface Inspection {
 /** What this processor sees: the threads are its own, the rest is the machine's. */
 export function inspect(): Inspection {
   const { processors, threads, pool } = machineState()
-  return { processors, threads, pool, irps: irpsInFlight(), handles: openHandles(read32(Root.ObKernelHandles)) }
+  return {
+    processors,
+    threads,
+    pool,
+    traceHash: traceHash(),
+    irps: irpsInFlight(),
+    handles: openHandles(read32(Root.ObKernelHandles)),
+  }
 }

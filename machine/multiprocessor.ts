@@ -23,7 +23,7 @@ import type { Answer, Message, PortableError, ProcessorSeat, Request } from './p
 import { VIRTUAL_EPOCH } from './uniprocessor.ts'
 import { TURN_WORDS } from './words.ts'
 
-const WORKER = new URL(import.meta.url.endsWith('.ts') ? './processor.ts' : './processor.js', import.meta.url)
+const WORKER = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
 
 interface Seat {
   worker: Worker

@@ -5,9 +5,10 @@ import { RealClock } from '../hal/realclock.ts'
 import { ProcessorTurns } from '../hal/turns.ts'
 import { VirtualClock } from '../hal/virtualclock.ts'
 import { WorkerProcessor } from '../hal/workerprocessor.ts'
-import { bugCheck, stopped } from '../kernel/ke/bugcheck.ts'
+import { bugCheck, lastTrace, stopped } from '../kernel/ke/bugcheck.ts'
 import { BugCode } from '../kernel/ke/bugcodes.ts'
 import { attachProcessor, createKernel, startProcessor } from '../kernel/ke/create.ts'
+import { lastEvents, trace } from '../kernel/etw/trace.ts'
 import { isBusy, pass } from '../kernel/ke/deliver.ts'
 import { CLOCK_LEVEL } from '../kernel/ke/level.ts'
 import { cpu, levelBit, Machine as Block, Pcr, pcrOf, requestProcessor, setPending } from '../kernel/ke/pcr.ts'
@@ -153,6 +154,7 @@ function start(): void {
   realClock.onArm = () => {
     if (seat.number !== CLOCK_PROCESSOR) processor.ring(CLOCK_PROCESSOR)
   }
+  lastTrace.events = lastEvents
   plugPorts({
     processor,
     clock,
@@ -163,7 +165,7 @@ function start(): void {
         wakeMain()
       },
     },
-    trace: null,
+    trace: seat.checked || seat.isVirtual ? trace : null,
   })
   if (seat.number === 0) {
     createKernel(seat)
@@ -176,6 +178,7 @@ function start(): void {
     Atomics.wait(mem.i32, Block.Ready >> 2, 0)
     startProcessor()
   }
+  turns?.start()
   // A reported await at raised IRQL cannot be stopped from here: the thread parks until it is terminated.
   if (seat.checked) watchAwaits(() => Atomics.wait(mem.i32, Block.Quiet >> 2, 0))
   say({ kind: 'ready' })

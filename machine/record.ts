@@ -5,7 +5,8 @@ const hex = (value: number): string => `0x${(value >>> 0).toString(16).toUpperCa
 
 export function formatRecord(record: CrashRecord): string {
   const { name, code, parameters, message, processor, irql, driver, file, line, stack } = record
-  const where = file === null ? 'no driver on the stack' : `${file}:${line}${driver === null ? '' : ` (driver ${driver})`}`
+  const where =
+    file === null ? 'no driver on the stack' : `${file}:${line}${driver === null ? '' : ` (driver ${driver})`}`
   return [
     `*** STOP ${hex(code)} ${name} (${parameters.map(hex).join(', ')})`,
     `    ${message}`,

@@ -7,9 +7,10 @@ import { Timeline } from '../hal/timeline.ts'
 import { keepAlive, nextTurn, sleepMs } from '../hal/timers.ts'
 import { VirtualClock } from '../hal/virtualclock.ts'
 import { World } from '../hal/world.ts'
-import { bugCheck, haltProcessor, stopped } from '../kernel/ke/bugcheck.ts'
+import { bugCheck, haltProcessor, lastTrace, stopped } from '../kernel/ke/bugcheck.ts'
 import { BugCode } from '../kernel/ke/bugcodes.ts'
 import { attachProcessor, createKernel, type KernelOptions, startProcessor } from '../kernel/ke/create.ts'
+import { lastEvents, trace } from '../kernel/etw/trace.ts'
 import { isBusy, pass } from '../kernel/ke/deliver.ts'
 import { requestVector } from '../kernel/ke/interrupt.ts'
 import { CLOCK_LEVEL } from '../kernel/ke/level.ts'
@@ -61,12 +62,13 @@ export class Uniprocessor extends BaseMachine {
     this.world = new World(() => this.#clock.now())
     this.#timeline = options.isVirtual ? this.#makeTimeline() : null
     this.#alarm = options.isVirtual ? null : this.#makeAlarm()
+    lastTrace.events = lastEvents
     plugPorts({
       processor: this.#processor,
       clock: this.#clock as ClockPort,
       oracle: options.seed === null ? inOrder : seeded(options.seed),
       wire: { kick: this.#kick },
-      trace: null,
+      trace: options.checked || options.isVirtual ? trace : null,
     })
     createKernel(kernel)
     startProcessor()

@@ -40,10 +40,13 @@ export const test: TestAPI<MachineFixtures> = plain.extend<MachineFixtures>({
     const options: BootOptions = { localRoutines: (machineOptions.processors ?? 1) === 1, ...machineOptions }
     const machine = await boot(options)
     onTestFailed(() => {
-      console.error(`machine: ${options.seed === undefined ? 'no seed, choices were in order' : `seed ${options.seed}`}`)
+      console.error(
+        `machine: ${options.seed === undefined ? 'no seed, choices were in order' : `seed ${options.seed}`}`,
+      )
       if (machine.crash !== null) console.error(formatRecord(machine.crash))
     })
     try {
+      await (await machine.createEvent()).close() // makes the program's process, which stays
       await look(machine) // the first look brings in what it needs itself
       const before = await look(machine)
       await use(machine)

@@ -5,7 +5,6 @@
  * text: `press 1 at 1200 us`. The board counts, so a press that comes while nobody reads is told later, and none is lost.
  */
 import {
-  allocateStruct,
   array,
   atomic,
   type CM_PARTIAL_RESOURCE_DESCRIPTOR,
@@ -18,6 +17,7 @@ import {
   DO_DEVICE_INITIALIZING,
   type DRIVER_OBJECT,
   Executive,
+  ExAllocatePool2,
   ExFreePool,
   FILE_DEVICE_UNKNOWN,
   globals,
@@ -66,6 +66,7 @@ import {
   out,
   PASSIVE_LEVEL,
   pointer,
+  POOL_FLAG_NON_PAGED,
   READ_REGISTER_ULONG,
   ref,
   STATUS_BUFFER_TOO_SMALL,
@@ -267,7 +268,7 @@ export function takePress(press: PRESS): boolean {
 /** Waits for a press and tells it. @irql PASSIVE_LEVEL */
 export async function read(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTATUS> {
   const button = buttonOf(DeviceObject)
-  const press = allocateStruct(PRESS, 'Btn ')
+  const press = PRESS.at(ExAllocatePool2(POOL_FLAG_NON_PAGED, PRESS.size, 'Btn '))
   if (press === null) return complete(Irp, STATUS_INSUFFICIENT_RESOURCES)
   press.Button = button
   let status = STATUS_SUCCESS

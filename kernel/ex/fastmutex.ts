@@ -24,7 +24,7 @@ export const FAST_MUTEX = struct('FAST_MUTEX', {
   Event: KEVENT,
   OldIrql: ULONG, // the owner's IRQL before the acquire
 })
-export type FAST_MUTEX = InstanceType<typeof FAST_MUTEX>
+export interface FAST_MUTEX extends InstanceType<typeof FAST_MUTEX> {}
 
 const { Count, Owner, Contention, Event, OldIrql } = FAST_MUTEX.offsets
 

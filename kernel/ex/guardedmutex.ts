@@ -27,7 +27,7 @@ export const KGUARDED_MUTEX = struct('KGUARDED_MUTEX', {
   KernelApcDisable: SHORT,
   SpecialApcDisable: SHORT, // the owner's count, its region for the mutex included
 })
-export type KGUARDED_MUTEX = InstanceType<typeof KGUARDED_MUTEX>
+export interface KGUARDED_MUTEX extends InstanceType<typeof KGUARDED_MUTEX> {}
 
 const { Count, Owner, Contention, Gate, SpecialApcDisable } = KGUARDED_MUTEX.offsets
 

@@ -33,7 +33,7 @@ import { apcDisableCounts, apcsAreOff, Violation, violation } from './verify.ts'
 
 /** 0 free; bit 0 locked, 1 waiting, 2 waking, 3 multiple shared; above them the share count or the newest wait block. */
 export const EX_PUSH_LOCK = struct('EX_PUSH_LOCK', { Value: ULONG })
-export type EX_PUSH_LOCK = InstanceType<typeof EX_PUSH_LOCK>
+export interface EX_PUSH_LOCK extends InstanceType<typeof EX_PUSH_LOCK> {}
 
 /** The word after an exclusive acquire that finds `word`; 0 when it must wait. */
 const takenExclusive = (word: number): number => ((word & LOCK) === 0 ? word | LOCK : 0)

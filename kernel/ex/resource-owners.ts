@@ -34,7 +34,7 @@ export const ERESOURCE = struct('ERESOURCE', {
   SharedWaiters: KSEMAPHORE,
   ExclusiveWaiters: KEVENT,
 })
-export type ERESOURCE = InstanceType<typeof ERESOURCE>
+export interface ERESOURCE extends InstanceType<typeof ERESOURCE> {}
 
 const { SpinLock, OwnerEntry, OwnerTable, TableSize, FirstOwners } = ERESOURCE.offsets
 const { OwnerThread, OwnerCount } = OWNER_ENTRY.offsets

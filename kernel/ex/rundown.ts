@@ -26,7 +26,7 @@ import { waitForObject } from '../ke/wait.ts'
 import { Violation, violation } from './verify.ts'
 
 export const EX_RUNDOWN_REF = struct('EX_RUNDOWN_REF', { Count: ULONG })
-export type EX_RUNDOWN_REF = InstanceType<typeof EX_RUNDOWN_REF>
+export interface EX_RUNDOWN_REF extends InstanceType<typeof EX_RUNDOWN_REF> {}
 
 const ACTIVE = 1
 const USER = 2

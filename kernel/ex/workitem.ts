@@ -45,7 +45,7 @@ export const WORK_QUEUE_ITEM = struct('WORK_QUEUE_ITEM', {
   WorkerRoutine: ULONG, // routine id
   Parameter: PVOID,
 })
-export type WORK_QUEUE_ITEM = InstanceType<typeof WORK_QUEUE_ITEM>
+export interface WORK_QUEUE_ITEM extends InstanceType<typeof WORK_QUEUE_ITEM> {}
 
 /** Guarded by Lock. */
 const WORK_QUEUE = struct('WORK_QUEUE', {

@@ -102,7 +102,7 @@ export const IO_PARAMETERS = union('IO_PARAMETERS', {
   Power,
   Others,
 })
-export type IO_PARAMETERS = InstanceType<typeof IO_PARAMETERS>
+export interface IO_PARAMETERS extends InstanceType<typeof IO_PARAMETERS> {}
 
 /** Offsets for kernel code, from the stack location's Parameters. */
 export const Parameters = {

@@ -30,7 +30,7 @@ export const IO_REMOVE_LOCK = struct('IO_REMOVE_LOCK', {
   HighWatermark: ULONG, // most acquisitions at once, 0 for any number
   AllocateTag: ULONG,
 })
-export type IO_REMOVE_LOCK = InstanceType<typeof IO_REMOVE_LOCK>
+export interface IO_REMOVE_LOCK extends InstanceType<typeof IO_REMOVE_LOCK> {}
 
 const BLOCK = struct('REMOVE_LOCK_BLOCK', { Next: ULONG, Tag: PVOID })
 const BLOCK_TAG = 'IoRl'

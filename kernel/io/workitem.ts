@@ -26,7 +26,7 @@ export const IO_WORKITEM = struct('IO_WORKITEM', {
   Context: PVOID,
   IsQueued: ULONG, // 0 not, 1 by IoQueueWorkItem, 2 by the Ex form; atomic
 })
-export type IO_WORKITEM = InstanceType<typeof IO_WORKITEM>
+export interface IO_WORKITEM extends InstanceType<typeof IO_WORKITEM> {}
 
 const Item = IO_WORKITEM.offsets
 const TAG = 'IoWi'

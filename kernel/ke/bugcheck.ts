@@ -79,7 +79,8 @@ export function driverFrame(stack: string): { file: string; line: number } | nul
     const [, file, line] = match
     if (file === undefined || file.startsWith('node:') || file.includes('/node_modules/')) continue
     if (isOwn(file) && driverOf.file(file) === null) continue
-    return { file: file.replace(/^file:\/\//, ''), line: Number(line) }
+    // a loader may have imported the file under a query of its own
+    return { file: file.replace(/^file:\/\//, '').replace(/\?.*$/, ''), line: Number(line) }
   }
   return null
 }

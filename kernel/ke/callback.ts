@@ -22,7 +22,7 @@ export const KBUGCHECK_CALLBACK_RECORD = struct('KBUGCHECK_CALLBACK_RECORD', {
   Length: ULONG,
   State: UCHAR,
 })
-export type KBUGCHECK_CALLBACK_RECORD = InstanceType<typeof KBUGCHECK_CALLBACK_RECORD>
+export interface KBUGCHECK_CALLBACK_RECORD extends InstanceType<typeof KBUGCHECK_CALLBACK_RECORD> {}
 
 const BufferEmpty = 0
 const BufferInserted = 1

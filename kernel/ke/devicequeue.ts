@@ -18,7 +18,7 @@ export const KDEVICE_QUEUE = struct('KDEVICE_QUEUE', {
   Lock: ULONG,
   Busy: BOOLEAN,
 })
-export type KDEVICE_QUEUE = InstanceType<typeof KDEVICE_QUEUE>
+export interface KDEVICE_QUEUE extends InstanceType<typeof KDEVICE_QUEUE> {}
 
 /** Guarded by the Lock of its queue. */
 export const KDEVICE_QUEUE_ENTRY = struct('KDEVICE_QUEUE_ENTRY', {
@@ -26,7 +26,7 @@ export const KDEVICE_QUEUE_ENTRY = struct('KDEVICE_QUEUE_ENTRY', {
   SortKey: ULONG,
   Inserted: BOOLEAN,
 })
-export type KDEVICE_QUEUE_ENTRY = InstanceType<typeof KDEVICE_QUEUE_ENTRY>
+export interface KDEVICE_QUEUE_ENTRY extends InstanceType<typeof KDEVICE_QUEUE_ENTRY> {}
 
 const { Type, Size, DeviceListHead, Lock, Busy } = KDEVICE_QUEUE.offsets
 const { DeviceListEntry, SortKey, Inserted } = KDEVICE_QUEUE_ENTRY.offsets

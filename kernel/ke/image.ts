@@ -38,7 +38,7 @@ interface Image {
 const images: (Image | undefined)[] = []
 /** Routines that are no exports, on a machine booted with `localRoutines`. */
 const localRoutines: Routine[] = []
-const LOCAL_IMAGE = 0x7ffff
+const LOCAL_IMAGE = 0x70000 // and all numbers above it
 
 /** Numbers of the kernel's own routines. */
 const kernelRoutines: Routine[] = []
@@ -159,7 +159,7 @@ function registerLocal(routine: Routine): number {
 export function routineOf(id: number): Routine {
   if (id < ROUTINES_PER_IMAGE) return kernelRoutines[id] as Routine
   const number = imageOfRoutine(id)
-  if (number === LOCAL_IMAGE) return localRoutines[id % ROUTINES_PER_IMAGE] as Routine
+  if (number >= LOCAL_IMAGE) return localRoutines[id - LOCAL_IMAGE * ROUTINES_PER_IMAGE] as Routine
   const image = images[number]
   if (image === undefined || !image.isLoaded) calledAfterUnload(id, image)
   return image.routines[id % ROUTINES_PER_IMAGE] as Routine

@@ -30,13 +30,13 @@ export const DISPATCHER_HEADER = struct('DISPATCHER_HEADER', {
   SignalState: LONG, // > 0: signalled
   WaitListHead: LIST_ENTRY, // KWAIT_BLOCKs, oldest first
 })
-export type DISPATCHER_HEADER = InstanceType<typeof DISPATCHER_HEADER>
+export interface DISPATCHER_HEADER extends InstanceType<typeof DISPATCHER_HEADER> {}
 
 export const KEVENT = struct('KEVENT', { Header: DISPATCHER_HEADER })
-export type KEVENT = InstanceType<typeof KEVENT>
+export interface KEVENT extends InstanceType<typeof KEVENT> {}
 
 export const KSEMAPHORE = struct('KSEMAPHORE', { Header: DISPATCHER_HEADER, Limit: LONG })
-export type KSEMAPHORE = InstanceType<typeof KSEMAPHORE>
+export interface KSEMAPHORE extends InstanceType<typeof KSEMAPHORE> {}
 
 /** SignalState: 1 free, 0 owned once, -n owned n + 1 times. */
 export const KMUTANT = struct('KMUTANT', {
@@ -46,7 +46,7 @@ export const KMUTANT = struct('KMUTANT', {
   Abandoned: UCHAR,
   ApcDisable: UCHAR, // 1 for a mutex: owning it is a critical region
 })
-export type KMUTANT = InstanceType<typeof KMUTANT>
+export interface KMUTANT extends InstanceType<typeof KMUTANT> {}
 export const KMUTEX = KMUTANT
 export type KMUTEX = KMUTANT
 
@@ -62,7 +62,7 @@ export const KDPC = struct('KDPC', {
   SystemArgument2: PVOID,
   DpcData: ULONG, // the KPCR in whose queue it is, 0 when in none
 })
-export type KDPC = InstanceType<typeof KDPC>
+export interface KDPC extends InstanceType<typeof KDPC> {}
 
 /** Guarded by the dispatcher lock. */
 export const KTIMER = struct('KTIMER', {
@@ -73,7 +73,7 @@ export const KTIMER = struct('KTIMER', {
   Dpc: ULONG, // address of the KDPC, 0 for none
   Period: ULONG, // milliseconds, 0 for a one-shot
 })
-export type KTIMER = InstanceType<typeof KTIMER>
+export interface KTIMER extends InstanceType<typeof KTIMER> {}
 
 /** One object that a thread waits for. Guarded by the dispatcher lock. */
 export const KWAIT_BLOCK = struct('KWAIT_BLOCK', {
@@ -84,7 +84,7 @@ export const KWAIT_BLOCK = struct('KWAIT_BLOCK', {
   WaitType: UCHAR,
   IsLinked: UCHAR,
 })
-export type KWAIT_BLOCK = InstanceType<typeof KWAIT_BLOCK>
+export interface KWAIT_BLOCK extends InstanceType<typeof KWAIT_BLOCK> {}
 
 /** Objects that a thread can wait for without a WaitBlockArray of the caller's. */
 export const THREAD_WAIT_OBJECTS = 3
@@ -131,7 +131,7 @@ export const KTHREAD = struct('KTHREAD', {
 
   IrpListHead: LIST_ENTRY, // threaded IRPs; changed by code that runs on the thread
 })
-export type KTHREAD = InstanceType<typeof KTHREAD>
+export interface KTHREAD extends InstanceType<typeof KTHREAD> {}
 
 /** Guarded by the lock of its vector, but for the spin lock word. */
 export const KINTERRUPT = struct('KINTERRUPT', {
@@ -158,4 +158,4 @@ export const KINTERRUPT = struct('KINTERRUPT', {
   ClaimCount: ULONG, // calls that returned TRUE
   NextOfSet: ULONG, // LINE_BASED: the next KINTERRUPT of the same connection
 })
-export type KINTERRUPT = InstanceType<typeof KINTERRUPT>
+export interface KINTERRUPT extends InstanceType<typeof KINTERRUPT> {}

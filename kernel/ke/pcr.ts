@@ -118,6 +118,9 @@ export const Pcr = {
   HeldLocks: 836, // 32 × address
   Interrupts: 968,
   Dpcs: 972,
+  /** The trace: events ever written, and the last 64 of 16 bytes. */
+  TraceCount: 976,
+  Trace: 1024,
 } as const
 
 /** Bits of a pending word. Device level L has bit 16 + L. */

@@ -29,11 +29,11 @@ import {
 
 /** Next: the handle behind this one, 0 for none. Lock: address of the lock word, with the bits WAIT and OWNED. */
 export const KSPIN_LOCK_QUEUE = struct('KSPIN_LOCK_QUEUE', { Next: ULONG, Lock: ULONG })
-export type KSPIN_LOCK_QUEUE = InstanceType<typeof KSPIN_LOCK_QUEUE>
+export interface KSPIN_LOCK_QUEUE extends InstanceType<typeof KSPIN_LOCK_QUEUE> {}
 
 /** The caller's, and not to be touched by it between acquire and release. */
 export const KLOCK_QUEUE_HANDLE = struct('KLOCK_QUEUE_HANDLE', { LockQueue: KSPIN_LOCK_QUEUE, OldIrql: UCHAR })
-export type KLOCK_QUEUE_HANDLE = InstanceType<typeof KLOCK_QUEUE_HANDLE>
+export interface KLOCK_QUEUE_HANDLE extends InstanceType<typeof KLOCK_QUEUE_HANDLE> {}
 
 const WAIT = 1
 const OWNED = 2

@@ -30,11 +30,11 @@ import { currentThread } from './thread.ts'
 
 /** One word, wherever the driver has room for it: a field `lock: KSPIN_LOCK` of its extension. */
 export const KSPIN_LOCK = struct('KSPIN_LOCK', { Lock: ULONG })
-export type KSPIN_LOCK = InstanceType<typeof KSPIN_LOCK>
+export interface KSPIN_LOCK extends InstanceType<typeof KSPIN_LOCK> {}
 
 /** Bit 31 exclusive, below it the number of shared holders. */
 export const EX_SPIN_LOCK = struct('EX_SPIN_LOCK', { Lock: LONG })
-export type EX_SPIN_LOCK = InstanceType<typeof EX_SPIN_LOCK>
+export interface EX_SPIN_LOCK extends InstanceType<typeof EX_SPIN_LOCK> {}
 
 /** True when a lock's word is to be left alone: raising the IRQL is the lock. */
 export const isFreeUniprocessor = (): boolean => !cpu.multiprocessor && !cpu.checked

@@ -44,7 +44,7 @@ export interface GenericMapping {
  * @deviates there are no SIDs and no ACLs: it says which rights user mode can be granted, that is all.
  */
 export const SECURITY_DESCRIPTOR = struct('SECURITY_DESCRIPTOR', { UserAccess: ULONG })
-export type SECURITY_DESCRIPTOR = InstanceType<typeof SECURITY_DESCRIPTOR>
+export interface SECURITY_DESCRIPTOR extends InstanceType<typeof SECURITY_DESCRIPTOR> {}
 
 /** Replaces generic rights and MAXIMUM_ALLOWED by what they mean; `most` is what MAXIMUM_ALLOWED gives. */
 export function mapAccess(desired: ACCESS_MASK, mapping: GenericMapping, most: ACCESS_MASK): ACCESS_MASK {

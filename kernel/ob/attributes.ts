@@ -37,7 +37,7 @@ export const OBJECT_ATTRIBUTES = struct('OBJECT_ATTRIBUTES', {
   SecurityQualityOfService: PVOID,
   NameStorage: UNICODE_STRING, // what ObjectName points to when InitializeObjectAttributes was given a JavaScript string
 })
-export type OBJECT_ATTRIBUTES = InstanceType<typeof OBJECT_ATTRIBUTES>
+export interface OBJECT_ATTRIBUTES extends InstanceType<typeof OBJECT_ATTRIBUTES> {}
 
 /** The same as a literal, since the routines only read it: `{ ObjectName: '\\Device\\Foo', Attributes: … }`. */
 export interface ObjectAttributesLiteral {

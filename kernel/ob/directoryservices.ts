@@ -28,7 +28,7 @@ export const OBJECT_DIRECTORY_INFORMATION = struct('OBJECT_DIRECTORY_INFORMATION
   Name: UNICODE_STRING,
   TypeName: UNICODE_STRING,
 })
-export type OBJECT_DIRECTORY_INFORMATION = InstanceType<typeof OBJECT_DIRECTORY_INFORMATION>
+export interface OBJECT_DIRECTORY_INFORMATION extends InstanceType<typeof OBJECT_DIRECTORY_INFORMATION> {}
 
 /**
  * Makes a directory for names of objects.

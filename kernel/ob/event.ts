@@ -194,7 +194,7 @@ function pulseEvent(event: number): number {
 
 export const EventBasicInformation = 0
 export const EVENT_BASIC_INFORMATION = struct('EVENT_BASIC_INFORMATION', { EventType: LONG, EventState: LONG })
-export type EVENT_BASIC_INFORMATION = InstanceType<typeof EVENT_BASIC_INFORMATION>
+export interface EVENT_BASIC_INFORMATION extends InstanceType<typeof EVENT_BASIC_INFORMATION> {}
 
 /**
  * Tells an event's type and state.

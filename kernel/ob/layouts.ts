@@ -22,7 +22,7 @@ export const OBJECT_HEADER = struct('OBJECT_HEADER', {
   NextDeleted: ULONG, // in the list of what the reaper deletes
   Reserved: array(ULONG, 2), // keeps bodies aligned to 16
 })
-export type OBJECT_HEADER = InstanceType<typeof OBJECT_HEADER>
+export interface OBJECT_HEADER extends InstanceType<typeof OBJECT_HEADER> {}
 
 export const HEADER_SIZE = OBJECT_HEADER.size
 
@@ -46,15 +46,15 @@ export const OBJECT_DIRECTORY = struct('OBJECT_DIRECTORY', {
   BucketCount: ULONG, // a power of two, doubled as the directory fills
   Count: ULONG,
 })
-export type OBJECT_DIRECTORY = InstanceType<typeof OBJECT_DIRECTORY>
+export interface OBJECT_DIRECTORY extends InstanceType<typeof OBJECT_DIRECTORY> {}
 
 /** Written before the link has a name, never changed after. */
 export const OBJECT_SYMBOLIC_LINK = struct('OBJECT_SYMBOLIC_LINK', { LinkTarget: UNICODE_STRING })
-export type OBJECT_SYMBOLIC_LINK = InstanceType<typeof OBJECT_SYMBOLIC_LINK>
+export interface OBJECT_SYMBOLIC_LINK extends InstanceType<typeof OBJECT_SYMBOLIC_LINK> {}
 
 /** What an entry of \ObjectTypes is. */
 export const OBJECT_TYPE_BODY = struct('OBJECT_TYPE_BODY', { Index: ULONG })
-export type OBJECT_TYPE_BODY = InstanceType<typeof OBJECT_TYPE_BODY>
+export interface OBJECT_TYPE_BODY extends InstanceType<typeof OBJECT_TYPE_BODY> {}
 
 /** Guarded by its own lock. */
 export const HANDLE_TABLE = struct('HANDLE_TABLE', {
@@ -68,7 +68,7 @@ export const HANDLE_TABLE = struct('HANDLE_TABLE', {
   HandleCount: ULONG,
   Process: ULONG, // whose handles they are
 })
-export type HANDLE_TABLE = InstanceType<typeof HANDLE_TABLE>
+export interface HANDLE_TABLE extends InstanceType<typeof HANDLE_TABLE> {}
 
 export const HANDLE_TABLE_ENTRY = struct('HANDLE_TABLE_ENTRY', {
   Object: ULONG, // 0: free
@@ -93,4 +93,4 @@ export const EPROCESS = struct('EPROCESS', {
   ExitStatus: LONG,
   ImageFileName: UNICODE_STRING,
 })
-export type EPROCESS = InstanceType<typeof EPROCESS>
+export interface EPROCESS extends InstanceType<typeof EPROCESS> {}

@@ -36,24 +36,24 @@ export const OBJECT_BASIC_INFORMATION = struct('OBJECT_BASIC_INFORMATION', {
   PointerCount: ULONG, // the query's own reference included
   Reserved: array(ULONG, 10),
 })
-export type OBJECT_BASIC_INFORMATION = InstanceType<typeof OBJECT_BASIC_INFORMATION>
+export interface OBJECT_BASIC_INFORMATION extends InstanceType<typeof OBJECT_BASIC_INFORMATION> {}
 
 /** The name's units follow. */
 export const OBJECT_NAME_INFORMATION = struct('OBJECT_NAME_INFORMATION', { Name: UNICODE_STRING })
-export type OBJECT_NAME_INFORMATION = InstanceType<typeof OBJECT_NAME_INFORMATION>
+export interface OBJECT_NAME_INFORMATION extends InstanceType<typeof OBJECT_NAME_INFORMATION> {}
 
 /** The name's units follow. */
 export const OBJECT_TYPE_INFORMATION = struct('OBJECT_TYPE_INFORMATION', {
   TypeName: UNICODE_STRING,
   Reserved: array(ULONG, 22),
 })
-export type OBJECT_TYPE_INFORMATION = InstanceType<typeof OBJECT_TYPE_INFORMATION>
+export interface OBJECT_TYPE_INFORMATION extends InstanceType<typeof OBJECT_TYPE_INFORMATION> {}
 
 export const OBJECT_HANDLE_FLAG_INFORMATION = struct('OBJECT_HANDLE_FLAG_INFORMATION', {
   Inherit: UCHAR,
   ProtectFromClose: UCHAR,
 })
-export type OBJECT_HANDLE_FLAG_INFORMATION = InstanceType<typeof OBJECT_HANDLE_FLAG_INFORMATION>
+export interface OBJECT_HANDLE_FLAG_INFORMATION extends InstanceType<typeof OBJECT_HANDLE_FLAG_INFORMATION> {}
 
 /** The full path of an object; empty if it has no name. */
 export function pathOf(object: number): string {

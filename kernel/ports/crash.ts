@@ -31,6 +31,6 @@ export interface CrashRecord {
   stack: string
   processors: CrashedProcessor[]
   threads: CrashedThread[]
-  trace: { kind: string; first: number; second: number }[]
+  trace: { processor: number; kind: string; first: number; second: number }[]
   pool: { tag: string; type: string; allocations: number; frees: number; bytes: number }[]
 }

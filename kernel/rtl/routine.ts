@@ -28,11 +28,13 @@ type NothingToAwait = void | boolean | number | bigint | string
  * refuses an `async` function in words.
  */
 export type Synchronous<F> = F extends (...parameters: infer P) => infer R
-  ? [R] extends [PromiseLike<unknown>]
-    ? 'a routine that runs above APC_LEVEL must not be async'
-    : [R, void] extends [void, R]
-      ? (...parameters: P) => NothingToAwait
-      : F
+  ? [R] extends [never]
+    ? F
+    : [R] extends [PromiseLike<unknown>]
+      ? 'a routine that runs above APC_LEVEL must not be async'
+      : [R, void] extends [void, R]
+        ? (...parameters: P) => NothingToAwait
+        : F
   : never
 
 /** The routine with this number; null is 0. */

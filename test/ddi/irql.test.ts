@@ -56,7 +56,9 @@ describe('doc comments of routines', () => {
   })
 
   test('name their page', () => {
-    const broken = routines.filter(({ doc }) => !/^https:\/\/learn\.microsoft\.com\/\S+$/m.test(tagOf(doc, 'see') ?? ''))
+    const broken = routines.filter(
+      ({ doc }) => !/^https:\/\/learn\.microsoft\.com\/\S+$/m.test(tagOf(doc, 'see') ?? ''),
+    )
     expect(broken.map((one) => show(one, `@see ${tagOf(one.doc, 'see')}`))).toEqual([])
   })
 })

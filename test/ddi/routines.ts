@@ -25,7 +25,8 @@ export function exportsOf(header: string): Documented[] {
     const file = posix.join(posix.dirname(header), path)
     for (const one of names.split(',')) {
       const [, isType, name] = /^\s*(type )?(\w+)/.exec(one) ?? []
-      if (name !== undefined) found.push({ name, file, isType: (typeOnly ?? isType) !== undefined, doc: docOf(file, name) })
+      if (name !== undefined)
+        found.push({ name, file, isType: (typeOnly ?? isType) !== undefined, doc: docOf(file, name) })
     }
   }
   for (const [, path = ''] of text.matchAll(/^export \* from '(\.\.\/[^']*)'/gm)) {

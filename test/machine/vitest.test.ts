@@ -17,7 +17,7 @@ interface Report {
 function runFixture(): { results: Record<string, string>; stderr: string } {
   const folder = mkdtempSync(join(tmpdir(), 'dirql-vitest-'))
   const file = join(folder, 'report.json')
-  const args = [vitest, 'run', '--config', config, '--reporter=json', `--outputFile=${file}`]
+  const args = [vitest, 'run', '--config', config, '--reporter=default', '--reporter=json', `--outputFile=${file}`]
   const { stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
   const report = JSON.parse(readFileSync(file, 'utf8')) as Report
   rmSync(folder, { recursive: true })

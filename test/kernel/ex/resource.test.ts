@@ -355,16 +355,10 @@ test('ExGetCurrentResourceThread is the address of the thread', async () => {
 })
 
 test.each([
-  {
-    name: 'ExEnterCriticalRegionAndAcquireResourceExclusive',
-    enterBoth: ExEnterCriticalRegionAndAcquireResourceExclusive,
-  },
-  { name: 'ExEnterCriticalRegionAndAcquireResourceShared', enterBoth: ExEnterCriticalRegionAndAcquireResourceShared },
-  {
-    name: 'ExEnterCriticalRegionAndAcquireSharedWaitForExclusive',
-    enterBoth: ExEnterCriticalRegionAndAcquireSharedWaitForExclusive,
-  },
-])('$name enters a critical region for each call, and returns NULL', async ({ enterBoth }) => {
+  ['ExEnterCriticalRegionAndAcquireResourceExclusive', ExEnterCriticalRegionAndAcquireResourceExclusive],
+  ['ExEnterCriticalRegionAndAcquireResourceShared', ExEnterCriticalRegionAndAcquireResourceShared],
+  ['ExEnterCriticalRegionAndAcquireSharedWaitForExclusive', ExEnterCriticalRegionAndAcquireSharedWaitForExclusive],
+] as const)('%s enters a critical region for each call, and returns NULL', async (_name, enterBoth) => {
   await withResource(async (resource) => {
     leaveCriticalRegion()
     expect(await enterBoth(resource)).toBe(0)

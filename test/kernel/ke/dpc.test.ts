@@ -76,23 +76,26 @@ describe.each(BUILDS)('%s build: one processor', (build) => {
     expect(seen).toEqual([true, [[true, 7, 8, 9, 2, 0]], irql])
   })
 
-  test.each([2, 3, 15])('KeInsertQueueDpc at IRQL %i keeps the DPC until the level drops below DISPATCH_LEVEL', async (irql) => {
-    const seen = await onBuild(build, () => {
-      const calls: number[] = []
-      const dpc = makeDpc(() => calls.push(KeGetCurrentIrql()))
-      const counts: unknown[] = []
-      KeRaiseIrql(1, { value: 0 })
-      KeRaiseIrql(irql, { value: 0 })
-      counts.push(KeInsertQueueDpc(dpc, null, null), calls.length)
-      KeLowerIrql(2)
-      counts.push(calls.length, dpc.DpcData !== 0)
-      KeLowerIrql(1)
-      counts.push(calls.length, dpc.DpcData !== 0)
-      KeLowerIrql(0)
-      return { counts, calls }
-    })
-    expect(seen).toEqual({ counts: [true, 0, 0, true, 1, false], calls: [2] })
-  })
+  test.each([2, 3, 15])(
+    'KeInsertQueueDpc at IRQL %i keeps the DPC until the level drops below DISPATCH_LEVEL',
+    async (irql) => {
+      const seen = await onBuild(build, () => {
+        const calls: number[] = []
+        const dpc = makeDpc(() => calls.push(KeGetCurrentIrql()))
+        const counts: unknown[] = []
+        KeRaiseIrql(1, { value: 0 })
+        KeRaiseIrql(irql, { value: 0 })
+        counts.push(KeInsertQueueDpc(dpc, null, null), calls.length)
+        KeLowerIrql(2)
+        counts.push(calls.length, dpc.DpcData !== 0)
+        KeLowerIrql(1)
+        counts.push(calls.length, dpc.DpcData !== 0)
+        KeLowerIrql(0)
+        return { counts, calls }
+      })
+      expect(seen).toEqual({ counts: [true, 0, 0, true, 1, false], calls: [2] })
+    },
+  )
 
   test('KeInsertQueueDpc of a queued DPC is FALSE and keeps the arguments of the first call', async () => {
     const seen = await onBuild(build, () => {
@@ -333,7 +336,11 @@ describe.each(BUILDS)('%s build: two processors', (build) => {
     await using machine = await boot({ processors: 2, build })
     const counter = await machine.run(driver, 'makeCounter')
     const held = machine.run(driver, 'queueAndHold', counter, 1)
-    expect(await machine.run(driver, 'insertAndRemove', counter)).toEqual({ inserted: false, removed: true, again: false })
+    expect(await machine.run(driver, 'insertAndRemove', counter)).toEqual({
+      inserted: false,
+      removed: true,
+      again: false,
+    })
     await held
     expect(await machine.run(driver, 'callsOf', counter)).toBe(0)
   })

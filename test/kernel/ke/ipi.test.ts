@@ -14,21 +14,24 @@ const driver = new URL('./drivers/ipis.ts', import.meta.url)
 const ALL_PROCESSOR_GROUPS = 0xffff
 
 describe.each(BUILDS)('%s build, one processor', (build) => {
-  test.each([0, 1, 2, 5, 13])('KeIpiGenericCall at IRQL %i runs the routine once at IPI_LEVEL and gives back its result', async (irql) => {
-    const seen = await onBuild(build, () => {
-      const calls: unknown[] = []
-      const old = { value: 0 }
-      KeRaiseIrql(irql, old)
-      const result = KeIpiGenericCall((argument: number) => {
-        calls.push([argument, KeGetCurrentIrql()])
-        return 42
-      }, 7)
-      const after = KeGetCurrentIrql()
-      KeLowerIrql(old.value)
-      return { result, calls, after }
-    })
-    expect(seen).toEqual({ result: 42, calls: [[7, 14]], after: irql })
-  })
+  test.each([0, 1, 2, 5, 13])(
+    'KeIpiGenericCall at IRQL %i runs the routine once at IPI_LEVEL and gives back its result',
+    async (irql) => {
+      const seen = await onBuild(build, () => {
+        const calls: unknown[] = []
+        const old = { value: 0 }
+        KeRaiseIrql(irql, old)
+        const result = KeIpiGenericCall((argument: number) => {
+          calls.push([argument, KeGetCurrentIrql()])
+          return 42
+        }, 7)
+        const after = KeGetCurrentIrql()
+        KeLowerIrql(old.value)
+        return { result, calls, after }
+      })
+      expect(seen).toEqual({ result: 42, calls: [[7, 14]], after: irql })
+    },
+  )
 
   test('KeIpiGenericCall with a JavaScript object says what a context is, and the next call works', async () => {
     const seen = await onBuild(build, () => {

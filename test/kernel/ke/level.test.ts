@@ -45,19 +45,22 @@ const LEVELS: [string, number, number][] = [
 ]
 
 describe.each(BUILDS)('%s build: levels', (build) => {
-  test.each(LEVELS)('KeRaiseIrql to %s sets exactly that level, and gives back the one before', async (_, irql, x64) => {
-    const seen = await onBuild(build, () => {
-      const old = raise(irql)
-      const inside = KeGetCurrentIrql()
-      const same = raise(irql)
-      const twice = KeGetCurrentIrql()
-      KeLowerIrql(same)
-      const once = KeGetCurrentIrql()
-      KeLowerIrql(old)
-      return { old, inside, same, twice, once, after: KeGetCurrentIrql() }
-    })
-    expect(seen).toEqual({ old: 0, inside: x64, same: x64, twice: x64, once: x64, after: 0 })
-  })
+  test.each(LEVELS)(
+    'KeRaiseIrql to %s sets exactly that level, and gives back the one before',
+    async (_, irql, x64) => {
+      const seen = await onBuild(build, () => {
+        const old = raise(irql)
+        const inside = KeGetCurrentIrql()
+        const same = raise(irql)
+        const twice = KeGetCurrentIrql()
+        KeLowerIrql(same)
+        const once = KeGetCurrentIrql()
+        KeLowerIrql(old)
+        return { old, inside, same, twice, once, after: KeGetCurrentIrql() }
+      })
+      expect(seen).toEqual({ old: 0, inside: x64, same: x64, twice: x64, once: x64, after: 0 })
+    },
+  )
 
   test('KeGetCurrentIrql is the level of each step up and down', async () => {
     const steps = await onBuild(build, () => {
@@ -132,7 +135,12 @@ describe('checked build: broken rules', () => {
   test.each<[string, () => unknown, number, number[]]>([
     ['KeRaiseIrql below the current level is 0x09 (current, requested)', () => raise(raise(5) + 1), 0x09, [5, 1]],
     ['KeLowerIrql above the current level is 0x0A', () => KeLowerIrql(DISPATCH_LEVEL), 0x0a, [0, 0, 0, 2]],
-    ['KeRaiseIrqlToDpcLevel above DISPATCH_LEVEL is 0x0A', () => [raise(3), KeRaiseIrqlToDpcLevel()], 0x0a, [0, 3, 0, 2]],
+    [
+      'KeRaiseIrqlToDpcLevel above DISPATCH_LEVEL is 0x0A',
+      () => [raise(3), KeRaiseIrqlToDpcLevel()],
+      0x0a,
+      [0, 3, 0, 2],
+    ],
     ['KeRaiseIrqlToSynchLevel above SYNCH_LEVEL is 0x0A', () => [raise(13), KeRaiseIrqlToSynchLevel()], 0x0a, [0, 13]],
   ])('%s', async (_, body, code, parameters) => {
     const error = await bugCheckOf(body)

@@ -3,12 +3,7 @@ import { KeAreApcsDisabled, KeEnterCriticalRegion } from '../../../kernel/ke/apc
 import { KEVENT, KMUTANT, KMUTEX, ObjectType } from '../../../kernel/ke/layouts.ts'
 import { KeInitializeEvent, NotificationEvent } from '../../../kernel/ke/event.ts'
 import { KeLowerIrql, KeRaiseIrql } from '../../../kernel/ke/level.ts'
-import {
-  initializeMutant,
-  KeInitializeMutex,
-  KeReadStateMutex,
-  KeReleaseMutex,
-} from '../../../kernel/ke/mutex.ts'
+import { initializeMutant, KeInitializeMutex, KeReadStateMutex, KeReleaseMutex } from '../../../kernel/ke/mutex.ts'
 import {
   type DispatcherObject,
   Executive,
@@ -65,13 +60,16 @@ async function abandon(...mutants: KMUTANT[]): Promise<void> {
 
 // wdm-facts §10.2 [KMT KeMutex]
 describe.each(BUILDS)('%s build: mutexes', (build) => {
-  test.each([0, 1, 7])('KeInitializeMutex with Level %i: free, and owning it will be a critical region', async (level) => {
-    const seen = await onBuild(build, () => {
-      const { Header, OwnerThread, Abandoned, ApcDisable } = makeMutex(level)
-      return [Header.Type, Header.Size, Header.SignalState, OwnerThread, Abandoned, ApcDisable]
-    })
-    expect(seen).toEqual([ObjectType.MutantObject, KMUTEX.size / 4, 1, 0, 0, 1])
-  })
+  test.each([0, 1, 7])(
+    'KeInitializeMutex with Level %i: free, and owning it will be a critical region',
+    async (level) => {
+      const seen = await onBuild(build, () => {
+        const { Header, OwnerThread, Abandoned, ApcDisable } = makeMutex(level)
+        return [Header.Type, Header.Size, Header.SignalState, OwnerThread, Abandoned, ApcDisable]
+      })
+      expect(seen).toEqual([ObjectType.MutantObject, KMUTEX.size / 4, 1, 0, 0, 1])
+    },
+  )
 
   test.each([
     ['KeWaitForSingleObject', take],

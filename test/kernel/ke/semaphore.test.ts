@@ -110,7 +110,11 @@ describe('checked build: levels', () => {
   test.each<[string, number, (semaphore: KSEMAPHORE) => unknown]>([
     ['KeInitializeSemaphore above PASSIVE_LEVEL', 1, (semaphore) => KeInitializeSemaphore(semaphore, 0, 1)],
     ['KeReleaseSemaphore above DISPATCH_LEVEL', 3, (semaphore) => KeReleaseSemaphore(semaphore, 0, 1, false)],
-    ['KeReleaseSemaphore with Wait TRUE above PASSIVE_LEVEL', 1, (semaphore) => KeReleaseSemaphore(semaphore, 0, 1, true)],
+    [
+      'KeReleaseSemaphore with Wait TRUE above PASSIVE_LEVEL',
+      1,
+      (semaphore) => KeReleaseSemaphore(semaphore, 0, 1, true),
+    ],
   ])('%s is bug check 0x0A', async (_, irql, body) => {
     const error = await bugCheckOf(() => {
       const semaphore = makeSemaphore(0, 1)

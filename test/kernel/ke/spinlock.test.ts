@@ -76,17 +76,20 @@ describe.each(BUILDS)('%s build, one processor: spin locks [KMT KeSpinLock]', (b
     expect(seen).toEqual({ old: from, held: inside, after: from, word: 0 })
   })
 
-  test.each([2, 3, 15])('KeAcquireSpinLockAtDpcLevel at IRQL %i leaves the level, KeReleaseSpinLockFromDpcLevel too', async (irql) => {
-    const levels = await onBuild(build, () =>
-      withLock(irql, (lock) => {
-        KeAcquireSpinLockAtDpcLevel(lock)
-        const inside = KeGetCurrentIrql()
-        KeReleaseSpinLockFromDpcLevel(lock)
-        return [inside, KeGetCurrentIrql(), lock.Lock]
-      }),
-    )
-    expect(levels).toEqual([irql, irql, 0])
-  })
+  test.each([2, 3, 15])(
+    'KeAcquireSpinLockAtDpcLevel at IRQL %i leaves the level, KeReleaseSpinLockFromDpcLevel too',
+    async (irql) => {
+      const levels = await onBuild(build, () =>
+        withLock(irql, (lock) => {
+          KeAcquireSpinLockAtDpcLevel(lock)
+          const inside = KeGetCurrentIrql()
+          KeReleaseSpinLockFromDpcLevel(lock)
+          return [inside, KeGetCurrentIrql(), lock.Lock]
+        }),
+      )
+      expect(levels).toEqual([irql, irql, 0])
+    },
+  )
 
   test('KeInitializeSpinLock makes the word 0', async () => {
     expect(await onBuild(build, () => makeLock().Lock)).toBe(0)
@@ -318,13 +321,29 @@ describe.each(BUILDS)('%s build: reader/writer spin locks', (build) => {
 describe('checked build: broken rules of reader/writer spin locks', () => {
   const word = (): EX_SPIN_LOCK => make(EX_SPIN_LOCK)
   test.each<[string, () => unknown, number]>([
-    ['ExAcquireSpinLockExclusive twice is 0x0F', () => twice(ExAcquireSpinLockExclusive, ExAcquireSpinLockExclusive), 0x0f],
-    ['ExAcquireSpinLockExclusive by a reader is 0x0F', () => twice(ExAcquireSpinLockShared, ExAcquireSpinLockExclusive), 0x0f],
-    ['ExAcquireSpinLockShared by the writer is 0x0F', () => twice(ExAcquireSpinLockExclusive, ExAcquireSpinLockShared), 0x0f],
+    [
+      'ExAcquireSpinLockExclusive twice is 0x0F',
+      () => twice(ExAcquireSpinLockExclusive, ExAcquireSpinLockExclusive),
+      0x0f,
+    ],
+    [
+      'ExAcquireSpinLockExclusive by a reader is 0x0F',
+      () => twice(ExAcquireSpinLockShared, ExAcquireSpinLockExclusive),
+      0x0f,
+    ],
+    [
+      'ExAcquireSpinLockShared by the writer is 0x0F',
+      () => twice(ExAcquireSpinLockExclusive, ExAcquireSpinLockShared),
+      0x0f,
+    ],
     ['ExReleaseSpinLockExclusive of a reader is 0x10', () => twice(ExAcquireSpinLockShared, exclusiveRelease), 0x10],
     ['ExReleaseSpinLockShared of the writer is 0x10', () => twice(ExAcquireSpinLockExclusive, sharedRelease), 0x10],
     ['ExReleaseSpinLockShared of a free lock is 0x10', () => twice(raiseOnly, sharedRelease), 0x10],
-    ['ExTryConvertSharedSpinLockExclusive below DISPATCH_LEVEL is 0x08', () => ExTryConvertSharedSpinLockExclusive(word()), 0x08],
+    [
+      'ExTryConvertSharedSpinLockExclusive below DISPATCH_LEVEL is 0x08',
+      () => ExTryConvertSharedSpinLockExclusive(word()),
+      0x08,
+    ],
     ['ExReleaseSpinLockShared below DISPATCH_LEVEL is 0x08', () => ExReleaseSpinLockShared(word(), 0), 0x08],
     ['ExReleaseSpinLockExclusive below DISPATCH_LEVEL is 0x08', () => ExReleaseSpinLockExclusive(word(), 0), 0x08],
   ])('%s', async (_, body, code) => {

@@ -127,7 +127,8 @@ test('KeQueryInterruptTime is one clock on both processors: what is read later i
   await using machine = await boot({ processors: 2 })
   const driver = new URL('./drivers/processors.ts', import.meta.url)
   const times: bigint[] = []
-  for (let round = 0; round < 10; round++) times.push((await machine.run(driver, 'interruptTime', undefined, round % 2)) as bigint)
+  for (let round = 0; round < 10; round++)
+    times.push((await machine.run(driver, 'interruptTime', undefined, round % 2)) as bigint)
   expect([...times].sort((left, right) => Number(left - right))).toEqual(times)
 })
 

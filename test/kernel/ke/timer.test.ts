@@ -29,7 +29,11 @@ function makeTimer(type = NotificationTimer): KTIMER {
 /** A DPC that runs `routine`. */
 function makeDpc(routine: (low: number, high: number) => void): KDPC {
   const dpc = make(KDPC)
-  KeInitializeDpc(dpc, (_: KDPC, __: null, low: number | null, high: number | null) => routine(low ?? 0, high ?? 0), null)
+  KeInitializeDpc(
+    dpc,
+    (_: KDPC, __: null, low: number | null, high: number | null) => routine(low ?? 0, high ?? 0),
+    null,
+  )
   return dpc
 }
 
@@ -51,7 +55,11 @@ describe.each(BUILDS)('%s build: setting up', (build) => {
   test.each([
     ['KeInitializeTimer', (timer: KTIMER) => KeInitializeTimer(timer), 8],
     ['KeInitializeTimerEx, NotificationTimer,', (timer: KTIMER) => KeInitializeTimerEx(timer, NotificationTimer), 8],
-    ['KeInitializeTimerEx, SynchronizationTimer,', (timer: KTIMER) => KeInitializeTimerEx(timer, SynchronizationTimer), 9],
+    [
+      'KeInitializeTimerEx, SynchronizationTimer,',
+      (timer: KTIMER) => KeInitializeTimerEx(timer, SynchronizationTimer),
+      9,
+    ],
   ])('%s writes the header, clears Inserted and leaves Absolute, also at HIGH_LEVEL', async (_, initialize, type) => {
     const seen = await onBuild(build, () => {
       const timer = make(KTIMER)
@@ -100,7 +108,17 @@ describe.each(BUILDS)('%s build: one-shot timers', (build) => {
       const afterFire = set(timer, -10 * MS, null)
       const state = KeReadStateTimer(timer)
       const cancelled = KeCancelTimer(timer)
-      return { first, again, notYet, fired, afterFire, state, cancelled, afterCancel: set(timer, -MS, null), c: KeCancelTimer(timer) }
+      return {
+        first,
+        again,
+        notYet,
+        fired,
+        afterFire,
+        state,
+        cancelled,
+        afterCancel: set(timer, -MS, null),
+        c: KeCancelTimer(timer),
+      }
     })
     expect(seen).toEqual({
       first: false,
@@ -170,7 +188,11 @@ describe.each(BUILDS)('%s build: one-shot timers', (build) => {
     const seen = await onBuild(build, () => {
       let calls = 0
       const timer = makeTimer()
-      const was = KeSetTimer(timer, due(), makeDpc(() => (calls += 1)))
+      const was = KeSetTimer(
+        timer,
+        due(),
+        makeDpc(() => (calls += 1)),
+      )
       return [was, KeReadStateTimer(timer), calls, KeCancelTimer(timer)]
     })
     expect(seen).toEqual([false, true, 1, false])
@@ -188,7 +210,9 @@ describe.each(BUILDS)('%s build: one-shot timers', (build) => {
   })
 
   test('KeSetTimer with a positive number says that an absolute time is a bigint', async () => {
-    await expect(onBuild(build, () => KeSetTimer(makeTimer(), 10 * MS, null))).rejects.toThrow(/absolute one is a bigint/)
+    await expect(onBuild(build, () => KeSetTimer(makeTimer(), 10 * MS, null))).rejects.toThrow(
+      /absolute one is a bigint/,
+    )
   })
 
   test('KeReadStateTimer stays TRUE for a notification timer, and is FALSE behind the one wait of a synchronization timer', async () => {
@@ -215,7 +239,11 @@ describe.each(BUILDS)('%s build: cancelling', (build) => {
       let calls = 0
       const timer = makeTimer()
       const never = KeCancelTimer(timer)
-      KeSetTimer(timer, -10 * MS, makeDpc(() => (calls += 1)))
+      KeSetTimer(
+        timer,
+        -10 * MS,
+        makeDpc(() => (calls += 1)),
+      )
       const set = KeCancelTimer(timer)
       const twice = KeCancelTimer(timer)
       return [never, set, twice, await wait(timer, 30), calls, KeReadStateTimer(timer)]
@@ -237,7 +265,12 @@ describe.each(BUILDS)('%s build: cancelling', (build) => {
     const seen = await onBuild(build, async () => {
       let calls = 0
       const timer = makeTimer()
-      KeSetTimerEx(timer, -5 * MS, 10, makeDpc(() => (calls += 1)))
+      KeSetTimerEx(
+        timer,
+        -5 * MS,
+        10,
+        makeDpc(() => (calls += 1)),
+      )
       await delay(27)
       const before = calls
       const cancelled = KeCancelTimer(timer)
@@ -267,7 +300,11 @@ describe.each(BUILDS)('%s build: cancelling', (build) => {
     const seen = await onBuild(build, async () => {
       let calls = 0
       const timer = makeTimer()
-      KeSetTimer(timer, -10 * MS, makeDpc(() => (calls += 1)))
+      KeSetTimer(
+        timer,
+        -10 * MS,
+        makeDpc(() => (calls += 1)),
+      )
       KeInitializeTimerEx(timer, SynchronizationTimer)
       return [await wait(timer, 20), calls]
     })
@@ -284,7 +321,11 @@ describe.each(BUILDS)('%s build: periods and order', (build) => {
       const start = systemTime()
       const times: number[] = []
       const timer = makeTimer()
-      set(timer, -25 * MS, makeDpc(() => times.push(since(start))))
+      set(
+        timer,
+        -25 * MS,
+        makeDpc(() => times.push(since(start))),
+      )
       await delay(60)
       return [times, KeCancelTimer(timer)]
     })
@@ -296,7 +337,12 @@ describe.each(BUILDS)('%s build: periods and order', (build) => {
       const start = systemTime()
       const times: number[] = []
       const timer = makeTimer()
-      KeSetTimerEx(timer, 0n, 10, makeDpc(() => times.push(since(start))))
+      KeSetTimerEx(
+        timer,
+        0n,
+        10,
+        makeDpc(() => times.push(since(start))),
+      )
       await delay(25)
       return [times.length, times[0], KeCancelTimer(timer)]
     })
@@ -314,7 +360,11 @@ describe.each(BUILDS)('%s build: periods and order', (build) => {
         const slot = (random >>> 16) % 20
         const name = `${slot}:${index}`
         const timer = makeTimer()
-        KeSetTimer(timer, base + BigInt(slot * MS), makeDpc(() => order.push(name)))
+        KeSetTimer(
+          timer,
+          base + BigInt(slot * MS),
+          makeDpc(() => order.push(name)),
+        )
         if (index % 7 === 3) KeCancelTimer(timer)
         else expected.push([slot, name])
       }
@@ -333,7 +383,11 @@ describe('checked build: levels', () => {
       const timer = makeTimer()
       const old = { value: 0 }
       KeRaiseIrql(2, old)
-      KeSetTimer(timer, -MS, makeDpc(() => (calls += 1)))
+      KeSetTimer(
+        timer,
+        -MS,
+        makeDpc(() => (calls += 1)),
+      )
       KeStallExecutionProcessor(2000)
       const atDispatch = [KeReadStateTimer(timer), calls]
       KeLowerIrql(old.value)

@@ -80,10 +80,30 @@ describe.each(BUILDS)('%s build: what a wait looks at, and in which order', (bui
     ['signalled, time 0', { signalled: true, alerted: false, alertable: false, timeout: 0 }, STATUS_SUCCESS, [0, 0]],
     ['signalled, alerted', { signalled: true, alerted: true, alertable: true, timeout: null }, STATUS_SUCCESS, [0, 1]],
     ['alerted, time 0', { signalled: false, alerted: true, alertable: true, timeout: 0 }, STATUS_ALERTED, [0, 0]],
-    ['alerted, not alertable', { signalled: false, alerted: true, alertable: false, timeout: 0 }, STATUS_TIMEOUT, [0, 1]],
-    ['not signalled, time 0', { signalled: false, alerted: false, alertable: true, timeout: 0 }, STATUS_TIMEOUT, [0, 0]],
-    ['not signalled, time 0n', { signalled: false, alerted: false, alertable: false, timeout: 0n }, STATUS_TIMEOUT, [0, 0]],
-    ['not signalled, 1601', { signalled: false, alerted: false, alertable: false, timeout: 1n }, STATUS_TIMEOUT, [0, 0]],
+    [
+      'alerted, not alertable',
+      { signalled: false, alerted: true, alertable: false, timeout: 0 },
+      STATUS_TIMEOUT,
+      [0, 1],
+    ],
+    [
+      'not signalled, time 0',
+      { signalled: false, alerted: false, alertable: true, timeout: 0 },
+      STATUS_TIMEOUT,
+      [0, 0],
+    ],
+    [
+      'not signalled, time 0n',
+      { signalled: false, alerted: false, alertable: false, timeout: 0n },
+      STATUS_TIMEOUT,
+      [0, 0],
+    ],
+    [
+      'not signalled, 1601',
+      { signalled: false, alerted: false, alertable: false, timeout: 1n },
+      STATUS_TIMEOUT,
+      [0, 0],
+    ],
   ])('KeWaitForSingleObject and KeWaitForMultipleObjects: %s', async (_, given, status, left) => {
     for (const waitFor of [
       (event: KEVENT) => wait(event, given.timeout, given.alertable),
@@ -134,9 +154,12 @@ describe.each(BUILDS)('%s build: what a wait looks at, and in which order', (bui
     expect(seen).toEqual([STATUS_SUCCESS, 86_400_000])
   })
 
-  test.each([5, Number.NaN, Number.POSITIVE_INFINITY])('KeWaitForSingleObject with %d says what a time is', async (timeout) => {
-    await expect(onBuild(build, () => wait(makeEvent(), timeout))).rejects.toThrow(/a relative time is negative/)
-  })
+  test.each([5, Number.NaN, Number.POSITIVE_INFINITY])(
+    'KeWaitForSingleObject with %d says what a time is',
+    async (timeout) => {
+      await expect(onBuild(build, () => wait(makeEvent(), timeout))).rejects.toThrow(/a relative time is negative/)
+    },
+  )
 
   test('KeWaitForSingleObject for a thread is satisfied for ever once the thread has ended', async () => {
     const seen = await onBuild(build, async () => {
@@ -307,9 +330,19 @@ describe.each(BUILDS)('%s build: waits and levels', (build) => {
     ['KeWaitForSingleObject of a signalled object, at DISPATCH_LEVEL, is 0xB8', 2, () => wait(makeEvent(true)), 0xb8],
     ['KeWaitForSingleObject with a time, at DISPATCH_LEVEL, is 0xB8', 2, () => wait(makeEvent(), -MS), 0xb8],
     ['KeWaitForSingleObject with time 0, above DISPATCH_LEVEL, is 0x0A', 3, () => wait(makeEvent(true), 0), 0x0a],
-    ['KeWaitForMultipleObjects that may block, at DISPATCH_LEVEL, is 0xB8', 2, () => waitMany([makeEvent()], WaitAll), 0xb8],
+    [
+      'KeWaitForMultipleObjects that may block, at DISPATCH_LEVEL, is 0xB8',
+      2,
+      () => waitMany([makeEvent()], WaitAll),
+      0xb8,
+    ],
     ['KeDelayExecutionThread at DISPATCH_LEVEL is 0xB8', 2, () => KeDelayExecutionThread(KernelMode, false, -MS), 0xb8],
-    ['KeDelayExecutionThread of 0 at DISPATCH_LEVEL is 0xB8', 2, () => KeDelayExecutionThread(KernelMode, false, 0), 0xb8],
+    [
+      'KeDelayExecutionThread of 0 at DISPATCH_LEVEL is 0xB8',
+      2,
+      () => KeDelayExecutionThread(KernelMode, false, 0),
+      0xb8,
+    ],
   ])('%s', async (_, irql, body, code) => {
     const error = await bugCheckOf(() => at(irql, body))
     expect(error.code).toBe(code)
@@ -450,7 +483,12 @@ describe.each(BUILDS)('%s build: alerts', (build) => {
     const seen = await onBuild(build, async () => {
       const alerts = [KeAlertThread(thisThread(), KernelMode), KeAlertThread(thisThread(), KernelMode)]
       const statuses = [await wait(makeEvent(), -MS, true), await wait(makeEvent(), -MS, true)]
-      return [alerts, statuses, KeAlertThread(thisThread(), KernelMode), await KeDelayExecutionThread(KernelMode, true, -MS)]
+      return [
+        alerts,
+        statuses,
+        KeAlertThread(thisThread(), KernelMode),
+        await KeDelayExecutionThread(KernelMode, true, -MS),
+      ]
     })
     expect(seen).toEqual([[false, true], [STATUS_ALERTED, STATUS_TIMEOUT], false, STATUS_ALERTED])
   })
@@ -465,7 +503,10 @@ describe.each(BUILDS)('%s build: delays', (build) => {
     ['0', () => 0, 0],
     ['0n', () => 0n, 0],
   ])('KeDelayExecutionThread with %s is STATUS_SUCCESS then', async (_, interval, ms) => {
-    expect(await onBuild(build, () => timed(() => KeDelayExecutionThread(KernelMode, false, interval())))).toEqual([0, ms])
+    expect(await onBuild(build, () => timed(() => KeDelayExecutionThread(KernelMode, false, interval())))).toEqual([
+      0,
+      ms,
+    ])
   })
 
   test('KeDelayExecutionThread of 0 lets the others run', async () => {

@@ -23,6 +23,7 @@ import {
   USHORT,
   type FieldType,
 } from '../../../kernel/rtl/struct.ts'
+import { CONTAINING_RECORD } from '../../../kernel/rtl/view.ts'
 import { BASE, freshMemory } from './memory.ts'
 import { ALL, POINT } from './structs.ts'
 
@@ -45,6 +46,12 @@ describe('a layout', () => {
     const all = new ALL(BASE)
     expect(containing(ALL, 'point', all.point).address).toBe(BASE)
     expect(containing(ALL, 'to', BASE + ALL.offsets.to).address).toBe(BASE)
+  })
+
+  test('CONTAINING_RECORD leads back in the order of Windows', () => {
+    const all = new ALL(BASE)
+    expect(CONTAINING_RECORD(all.point, ALL, 'point').address).toBe(BASE)
+    expect(CONTAINING_RECORD(BASE + ALL.offsets.to, ALL, 'to')).toBeInstanceOf(ALL)
   })
 
   test('has a type id of name and layout', () => {

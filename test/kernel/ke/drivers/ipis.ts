@@ -7,7 +7,12 @@ import {
   KeQueryActiveProcessors,
 } from '../../../../kernel/ke/ipi.ts'
 import { KeGetCurrentIrql } from '../../../../kernel/ke/level.ts'
-import { KeAcquireSpinLock, KeInitializeSpinLock, KeReleaseSpinLock, KSPIN_LOCK } from '../../../../kernel/ke/spinlock.ts'
+import {
+  KeAcquireSpinLock,
+  KeInitializeSpinLock,
+  KeReleaseSpinLock,
+  KSPIN_LOCK,
+} from '../../../../kernel/ke/spinlock.ts'
 import { YieldProcessor } from '../../../../kernel/ke/time.ts'
 import { allocateStruct, free } from '../../../../kernel/mm/pool.ts'
 import { array, atomic, LONG, struct } from '../../../../kernel/rtl/struct.ts'
