@@ -81,10 +81,12 @@ export class MainProcessor implements ProcessorPort {
   }
 
   turn(): Promise<void> {
+    this.#events.hostCall(1) // virtual time must not take the thread that asked for one that waits
     return new Promise((resolve) => {
       setImmediate(() => {
         this.#passes = 0
         this.#kernel.refill()
+        this.#events.hostCall(-1)
         resolve()
       })
     })

@@ -102,10 +102,10 @@ export class MainTurns {
     const idle = this.#words.idleCount >> 2
     const count = wasBusy ? 0 : Atomics.load(i32, idle) + 1
     Atomics.store(i32, idle, count)
-    // A whole round found nothing: who was asked last, and this thread, included.
+    // A whole round found nothing to do, this thread included.
     if (count > this.#count) {
-      if (this.#outstanding === 0) await this.#awaitProgram()
-      else if (!this.#leap()) await this.#awaitProgram()
+      if (this.#outstanding === 0 || !this.#leap()) await this.#awaitProgram()
+      await this.#turn() // the program goes on while it is its turn
       if (this.#isStopped) return
       Atomics.store(i32, idle, 0)
     }
@@ -124,10 +124,9 @@ export class MainTurns {
     return true
   }
 
-  /** Nothing moves any more until the program asks for something. */
+  /** Nothing moves any more until the program asks for something, or has since the last turn. */
   async #awaitProgram(): Promise<void> {
-    const before = this.#outstanding
-    while (!this.#isStopped && this.#outstanding <= before && !this.#moved) {
+    while (!this.#isStopped && !this.#moved) {
       await new Promise<void>((resolve) => {
         this.#begun = resolve
       })

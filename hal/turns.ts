@@ -26,6 +26,9 @@ export interface TurnWords {
 const SPINS = 500
 /** One interruption point in so many hands over, under an oracle that is not in order. */
 const POINTS_PER_TURN = 16
+/** A turn ends after so many ticks of interruption points, or of stalling: what is polled for is done by others. */
+const TICKS_PER_TURN = 10_000
+const STALL_TICKS_PER_TURN = 500
 
 export class ProcessorTurns implements Turns {
   readonly #mine: number
@@ -34,6 +37,9 @@ export class ProcessorTurns implements Turns {
   readonly #oracle: OraclePort
   readonly #raiseClock: () => void
   readonly #outOfTurn: () => never
+  /** Ticks of interruption points in this turn, and of stalling since the last hand-over for that. */
+  #ran = 0
+  #stalled = 0
 
   constructor(
     processor: number,
@@ -65,11 +71,13 @@ export class ProcessorTurns implements Turns {
   pass(wasBusy: boolean): void {
     const idle = this.#words.idleCount >> 2
     Atomics.store(mem.i32, idle, wasBusy ? 0 : Atomics.load(mem.i32, idle) + 1)
+    this.#ran = 0
     this.#give(this.#mine === this.#count ? 0 : this.#mine + 1)
   }
 
-  relax(): void {
-    this.#advance(1)
+  relax(ticks = 1): void {
+    this.#ran = 0
+    this.#advance(ticks)
     Atomics.store(mem.i32, this.#words.idleCount >> 2, 0)
     this.#give(this.#mine === this.#count ? 0 : this.#mine + 1)
     this.await()
@@ -78,9 +86,20 @@ export class ProcessorTurns implements Turns {
   step(ticks: number): void {
     if (!this.#isStarted) return
     if (Atomics.load(mem.i32, this.#words.token >> 2) !== this.#mine) this.#outOfTurn()
-    this.#advance(ticks)
-    if (this.#oracle.inOrder || this.#oracle.choose(POINTS_PER_TURN, 'hand-over') !== 1) return
-    this.relax()
+    this.#ran += ticks
+    const isOver =
+      this.#ran >= TICKS_PER_TURN ||
+      (!this.#oracle.inOrder && this.#oracle.choose(POINTS_PER_TURN, 'hand-over') === 1)
+    if (isOver) this.relax(ticks)
+    else this.#advance(ticks)
+  }
+
+  /** Code polls, or stalls. */
+  stall(ticks: number): void {
+    this.#stalled += ticks
+    if (this.#stalled < STALL_TICKS_PER_TURN) return this.step(ticks)
+    this.#stalled = 0
+    this.relax(ticks)
   }
 
   /** Time passes; the main thread gets the turn when something outside is due. */

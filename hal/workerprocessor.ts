@@ -53,8 +53,11 @@ const PASSES_PER_TURN = 1000
 /** Microtasks that a thread which was resumed mostly needs to come to its next wait; a turn of the loop shows the rest. */
 const HOPS = 4
 
-/** What keeps libuv busy besides this loop's own immediate and the message port. */
-const IDLE_RESOURCES = new Set(['Immediate', 'MessagePort', 'TTYWrap', 'PipeWrap'])
+/**
+ * What libuv always has. No 'Immediate': this loop's own has fired when it asks, so one that is counted is that of a
+ * thread in `turn`, or of a driver, and would never fire behind a futex.
+ */
+const IDLE_RESOURCES = new Set(['MessagePort', 'TTYWrap', 'PipeWrap'])
 
 export class WorkerProcessor implements ProcessorPort {
   readonly #number: number
@@ -65,6 +68,8 @@ export class WorkerProcessor implements ProcessorPort {
   #isStopped = false
   #passes = 0
   #hostCalls = 0
+  /** Threads that asked for a turn of the event loop, and this loop itself. */
+  #turning = 0
   /** A soak's delay, called by name wherever a wake-up could be lost; `late` when work was found without a ring. */
   disturb: ((place: 'ring' | 'rung' | 'heard' | 'asleep' | 'wait' | 'woken' | 'late') => void) | null = null
 
@@ -106,7 +111,9 @@ export class WorkerProcessor implements ProcessorPort {
   }
 
   async turn(): Promise<void> {
+    this.#turning += 1
     await new Promise((resolve) => setImmediate(resolve))
+    this.#turning -= 1
     this.#passes = 0
     this.#kernel.refill()
   }
@@ -183,7 +190,8 @@ export class WorkerProcessor implements ProcessorPort {
       }
       await this.turn()
       if (this.#isStopped) return wasBusy
-      if (this.#hostCalls === 0 && !this.#kernel.isBusy()) return wasBusy
+      // A thread that asked for a turn is not one that waits, but the others have theirs first.
+      if (this.#hostCalls === 0 && !this.#kernel.isBusy()) return wasBusy || this.#turning > 0
       wasBusy = true
     }
   }

@@ -122,6 +122,14 @@ export class Board {
     throw new UsageError(`board ${this.name} (${this.#file.name}) has no buttons to press`)
   }
 
+  /** Address of a device's register window. */
+  window(device: string): number {
+    const index = this.#file.devices.findIndex(({ name }) => name === device)
+    const window = this.#seat?.devices[index]?.window
+    if (window !== undefined) return window
+    throw new UsageError(`board ${this.name} has no device '${device}' plugged in`)
+  }
+
   /** Its lines, as counted so far. */
   lines(): LineReport[] {
     const { i32, f64 } = this.#slots.memory

@@ -66,7 +66,7 @@ export function checkOptions(options: BootOptions): CheckedOptions {
     if (!KNOWN.includes(key)) throw new UsageError(`boot has no option '${key}'; it has ${KNOWN.join(', ')}`)
   }
   const processors = integer('processors', options.processors ?? 1, 1, MOST_PROCESSORS)
-  const localRoutines = options.localRoutines ?? false
+  const localRoutines = boolean('localRoutines', options.localRoutines ?? false)
   if (localRoutines && processors > 1) {
     throw new UsageError(
       'localRoutines needs processors: 1: a function that is no export of a driver file cannot be found by another processor',
@@ -80,9 +80,9 @@ export function checkOptions(options: BootOptions): CheckedOptions {
     checked: oneOf('build', options.build ?? 'checked', ['checked', 'free']) === 'checked',
     localRoutines,
     watchdogMs: watchdog(options.watchdog ?? processors > 1),
-    drivers: (options.drivers ?? []).map(driverUrl),
-    boards: options.boards ?? [],
-    print: options.print ?? ((text) => process.stderr.write(text)),
+    drivers: array('drivers', options.drivers ?? []).map(driverUrl),
+    boards: array('boards', options.boards ?? []),
+    print: printer(options.print ?? ((text) => process.stderr.write(text))),
   }
 }
 
@@ -91,12 +91,23 @@ function integer(name: string, value: unknown, least: number, most: number): num
   throw new UsageError(`boot: ${name} is ${String(value)}; it must be an integer from ${least} to ${most}`)
 }
 
+function wrong(name: string, value: unknown, expected: string): never {
+  throw new UsageError(`boot: ${name} is ${JSON.stringify(value)}; it must be ${expected}`)
+}
+
+const boolean = (name: string, value: unknown): boolean =>
+  typeof value === 'boolean' ? value : wrong(name, value, 'true or false')
+
+const array = <T>(name: string, value: readonly T[]): T[] =>
+  Array.isArray(value) ? (value as T[]) : wrong(name, value, 'an array')
+
+const printer = (print: (text: string) => void): ((text: string) => void) =>
+  typeof print === 'function' ? print : wrong('print', print, 'a function that takes a text')
+
 function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[]): T {
   const found = allowed.find((candidate) => candidate === value)
   if (found !== undefined) return found
-  throw new UsageError(
-    `boot: ${name} is ${JSON.stringify(value)}; it must be ${allowed.map((word) => `'${word}'`).join(' or ')}`,
-  )
+  return wrong(name, value, allowed.map((word) => `'${word}'`).join(' or '))
 }
 
 function watchdog(value: boolean | number): number {

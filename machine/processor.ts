@@ -102,7 +102,7 @@ const virtualClock = new VirtualClock(
   limit,
 )
 const clock = seat.isVirtual ? virtualClock : realClock
-if (turns !== null) virtualClock.onStep = (ticks) => turns.step(ticks)
+if (turns !== null) virtualClock.onStep = (ticks) => turns.stall(ticks)
 
 const processor = new WorkerProcessor(
   seat.number,
@@ -148,11 +148,25 @@ function failed(error: unknown): void {
   }
 }
 
+/** Processors start one after the other, so that what each allocates lies at one place in every run. */
+function awaitStarted(count: number): void {
+  const ready = Block.Ready >> 2
+  for (;;) {
+    const started = Atomics.load(mem.i32, ready)
+    if (started >= count) return
+    Atomics.wait(mem.i32, ready, started)
+  }
+}
+
 function start(): void {
+  // A listener keeps this thread alive: what the loop sleeps on does not. The main thread says nothing on this port.
+  port.on('message', () => {})
   attachProcessor(viewMemory(seat.buffer), seat.number, seat)
   redirectOutput()
   realClock.onArm = () => {
+    // Asleep beside libuv it sleeps by the due time before: code that a promise of the host's woke may set another.
     if (seat.number !== CLOCK_PROCESSOR) processor.ring(CLOCK_PROCESSOR)
+    else processor.schedulePass()
   }
   lastTrace.events = lastEvents
   plugPorts({
@@ -172,12 +186,13 @@ function start(): void {
     startProcessor()
     Atomics.store(mem.i32, Block.Token >> 2, 1) // lockstep begins with this processor
     startKernel()
-    Atomics.store(mem.i32, Block.Ready >> 2, 1)
-    Atomics.notify(mem.i32, Block.Ready >> 2)
   } else {
-    Atomics.wait(mem.i32, Block.Ready >> 2, 0)
+    awaitStarted(seat.number)
     startProcessor()
   }
+  Atomics.store(mem.i32, Block.Ready >> 2, seat.number + 1)
+  Atomics.notify(mem.i32, Block.Ready >> 2)
+  awaitStarted(seat.processors)
   turns?.start()
   // A reported await at raised IRQL cannot be stopped from here: the thread parks until it is terminated.
   if (seat.checked) watchAwaits(() => Atomics.wait(mem.i32, Block.Quiet >> 2, 0))

@@ -1,4 +1,5 @@
 /** What the user's program has a processor do: runs on the processor's own thread. */
+import { StatusError } from '../kernel/ke/exception.ts'
 import { kernelRoutine, registerImage, retireImage, type Routine, routineId } from '../kernel/ke/image.ts'
 import { readyThread } from '../kernel/ke/start.ts'
 import { currentThread } from '../kernel/ke/thread.ts'
@@ -8,6 +9,7 @@ import { loadDriver, referenceDriver, unloadDriver } from '../kernel/io/driver.t
 import { dereferenceObject } from '../kernel/ob/reference.ts'
 import { createBaseNamedObjects } from '../kernel/ob/init.ts'
 import { createThread } from '../kernel/ps/thread.ts'
+import { ports } from '../kernel/ports/ports.ts'
 import type { Pvoid } from '../kernel/rtl/struct.ts'
 import { NT_SUCCESS, STATUS_DRIVER_ENTRYPOINT_NOT_FOUND, STATUS_INVALID_IMAGE_FORMAT } from '../kernel/rtl/status.ts'
 import { LoadError, statusText } from './errors.ts'
@@ -53,21 +55,19 @@ const modules = new Map<string, Record<string, unknown>>()
 
 /** Imports a driver file on this processor and registers its exports under `number`. */
 async function importImage({ number, name, url, globals }: ImportRequest): Promise<ImageDescription> {
-  let exports: Record<string, unknown>
   try {
-    exports = (await import(url)) as Record<string, unknown>
+    const exports = (await import(url)) as Record<string, unknown>
+    const globalsAt = registerImage(number, name, url, exports, globals)
+    modules.set(url, exports)
+    return {
+      hasDriverEntry: typeof exports['DriverEntry'] === 'function',
+      hardwareIds: hardwareIdsOf(exports),
+      globals: globalsAt,
+    }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    throw new LoadError(`driver ${name} cannot be imported from ${url}: ${reason}`, STATUS_INVALID_IMAGE_FORMAT, {
-      cause: error,
-    })
-  }
-  const globalsAt = registerImage(number, name, url, exports, globals)
-  modules.set(url, exports)
-  return {
-    hasDriverEntry: typeof exports['DriverEntry'] === 'function',
-    hardwareIds: hardwareIdsOf(exports),
-    globals: globalsAt,
+    const status = error instanceof StatusError ? error.status : STATUS_INVALID_IMAGE_FORMAT
+    throw new LoadError(`driver ${name} cannot be imported from ${url}: ${reason}`, status, { cause: error })
   }
 }
 type ImportRequest = Extract<Request, { kind: 'import' }>

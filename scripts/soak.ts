@@ -44,7 +44,9 @@ function progressBar(): { show: Progress; end: () => void } {
 async function soak(one: Soak, { count, seed, json }: Options): Promise<number> {
   // First and last, so that it is there however the run ends.
   const sayHow = (): void =>
-    console.error(`seed ${seed}: npm run -s soak -- ${one.name} --count ${count} --seed ${seed}${json ? ' --json' : ''}`)
+    console.error(
+      `seed ${seed}: npm run -s soak -- ${one.name} --count ${count} --seed ${seed}${json ? ' --json' : ''}`,
+    )
   const bar = progressBar()
   sayHow()
   try {
@@ -91,7 +93,9 @@ for (const one of SOAKS) {
     .summary(one.summary)
     .description(`The soak '${one.name}': ${one.summary}.`)
     .addOption(new Option('--count <n>', 'how often').argParser(integer(2)).default(one.count))
-    .addOption(new Option('--seed <n>', 'seed of all that is random').argParser(integer(0)).default(undefined, 'random'))
+    .addOption(
+      new Option('--seed <n>', 'seed of all that is random').argParser(integer(0)).default(undefined, 'random'),
+    )
     .option('--json', 'print one JSON object on standard output, and nothing else there', false)
     .exitOverride()
     .action(async ({ count, seed, json }: Partial<Options>) => {

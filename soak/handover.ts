@@ -30,7 +30,8 @@ export const handover: Soak = {
     const late = wordOf(machine, address + HANDOVER.offsets.late)
     const wrong = wordOf(machine, address + HANDOVER.offsets.wrong)
     const lost = stalled + late + wrong
-    const remark = lost === 0 ? '' : `${stalled} never came, ${late} came without a ring, ${wrong} brought a wrong number`
+    const remark =
+      lost === 0 ? '' : `${stalled} never came, ${late} came without a ring, ${wrong} brought a wrong number`
     return { held: lost === 0, result: { soak: 'handover', count, lost }, remark }
   },
 }

@@ -7,6 +7,7 @@
 import {
   atomicAdd,
   atomicCompareExchange,
+  atomicStore,
   read16,
   read32,
   read8,
@@ -137,7 +138,9 @@ export function removeDpc(dpc: number): boolean {
 function unlink(pcr: number, dpc: number): void {
   removeEntry(dpc + DpcListEntry)
   write32(pcr + Pcr.DpcDepth, read32(pcr + Pcr.DpcDepth) - 1)
-  write32(dpc + DpcData, 0)
+  // Last, and atomic: from here on another processor may queue it, under its own queue's lock.
+  if (cpu.multiprocessor) atomicStore(dpc + DpcData, 0)
+  else write32(dpc + DpcData, 0)
 }
 
 /** Whether the own queue has something in it. */

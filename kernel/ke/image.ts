@@ -81,13 +81,20 @@ function bindGlobals(url: string, exports: Record<string, unknown>, globalsAt: r
   const names = Object.keys(exports).sort()
   const values = names.map((key) => exports[key]).filter((value) => bindingOf(value) !== undefined)
   for (const value of values) refuseShared(url, value)
+  const addresses = globalsAt ?? allocateGlobals(values)
   return values.map((value, index) => {
-    const binding = bindingOf(value)
-    const address = globalsAt === null ? allocate(binding?.struct.size ?? 0, 'Glob') : (globalsAt[index] ?? 0)
-    if (address === 0) raiseStatus(STATUS_INSUFFICIENT_RESOURCES)
-    binding?.bind(address)
+    const address = addresses[index] ?? 0
+    bindingOf(value)?.bind(address)
     return { value, address }
   })
+}
+
+/** Zeroed memory for all of them; raises STATUS_INSUFFICIENT_RESOURCES if there is not enough. */
+function allocateGlobals(values: readonly unknown[]): number[] {
+  const addresses = values.map((value) => allocate(bindingOf(value)?.struct.size ?? 0, 'Glob'))
+  if (!addresses.includes(0)) return addresses
+  for (const address of addresses) if (address !== 0) free(address, 'Glob')
+  return raiseStatus(STATUS_INSUFFICIENT_RESOURCES)
 }
 
 function refuseShared(url: string, value: unknown): void {

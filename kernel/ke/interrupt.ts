@@ -151,8 +151,8 @@ function dispatchVector(vector: number, level: number): void {
   write32(entry + Vector.Dispatches, read32(entry + Vector.Dispatches) + 1)
   const service = read32(entry + Vector.Passive)
   if (service !== 0) {
+    wakePassiveService(service) // under the lock: a disconnect on another processor ends the service, which is freed
     releaseWord(entry + Vector.Lock)
-    wakePassiveService(service)
     return
   }
   const head = entry + Vector.Chain
@@ -165,8 +165,8 @@ function dispatchVector(vector: number, level: number): void {
     write32(pcr + Pcr.Irql, level)
   }
   endInterrupt(entry, isClaimed)
-  releaseWord(entry + Vector.Lock)
   countClaim(entry, vector, isClaimed)
+  releaseWord(entry + Vector.Lock)
 }
 const TRACE_INTERRUPT = 1
 const TRACE_ISR = 2

@@ -85,11 +85,13 @@ async function serveVector(vector: number): Promise<void> {
   // By address, so that two threads that take several of them never wait for each other.
   const events = [...new Set(chain.map((interrupt) => read32(interrupt + K.ActualLock)))].sort((a, b) => a - b)
   for (const event of events) await waitForObject(event)
-  takeFrames(entry)
+  withVector(entry, () => takeFrames(entry)) // a line may be taken off the vector meanwhile, and freed
   const isClaimed = await walkChain(chain)
   for (const event of events) setEvent(event)
-  endInterrupt(entry, isClaimed)
-  countClaim(entry, vector, isClaimed)
+  withVector(entry, () => {
+    endInterrupt(entry, isClaimed)
+    countClaim(entry, vector, isClaimed)
+  })
 }
 
 function chainOf(entry: number): number[] {
@@ -176,7 +178,7 @@ export async function disconnectPassiveInterrupt(interrupt: number): Promise<voi
   await waitForObject(service + Service.Chain)
   disconnectInterrupt(interrupt)
   if (!isConnected(entry)) {
-    endInterrupt(entry, false) // a frame may have waited for the thread
+    withVector(entry, () => endInterrupt(entry, false)) // a frame may have waited for the thread
     stopPassiveService(service)
   }
   setEvent(service + Service.Chain)

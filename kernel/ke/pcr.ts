@@ -53,7 +53,7 @@ export const Machine = {
   IpiRoutine: MACHINE + 120,
   IpiContext: MACHINE + 124, // address, type id
   IpiDone: MACHINE + 132,
-  /** 1 once processor 0 has laid out the machine. */
+  /** How many processors have started, in their order. */
   Ready: MACHINE + 148,
   /** Never changes: short sleeps wait on it. */
   Quiet: MACHINE + 152,

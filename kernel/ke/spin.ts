@@ -2,6 +2,10 @@
  * Spin lock words.
  *
  * On a uniprocessor machine nothing else can run while a lock is held, so the kernel's own words are left alone.
+ *
+ * The order in which one holder takes several of the kernel's own: a vector's, the dispatcher's, then one of the last
+ * ones, whose holders take no other: a DPC queue's, the pool's, a board's ring's. The locks of ob, io and ex come
+ * before the pool's, and are held while nothing else is taken.
  */
 import { atomicCompareExchange, atomicStore, read32 } from '../mm/access.ts'
 import { ports } from '../ports/ports.ts'

@@ -97,7 +97,11 @@ async function runThread(record: ThreadRecord): Promise<void> {
     if (error instanceof ThreadExit) status = error.status
     else if (!reportEscape(error, record)) return
   }
-  endThread(record, status)
+  try {
+    endThread(record, status)
+  } catch (error) {
+    reportEscape(error, record) // a cancel routine of an IRP that the thread left behind
+  }
 }
 
 /** An exception that a thread lets escape stops the machine; false when the machine has stopped already. */

@@ -45,14 +45,20 @@ export const interrupted: { thread: ThreadRecord | undefined } = { thread: undef
 
 const { Irql } = KTHREAD.offsets
 
-/** The record of the thread that runs, or that was interrupted; undefined on the idle thread. */
+/**
+ * The record of the thread that runs, or that was interrupted; undefined on the idle thread.
+ *
+ * A callback or a promise that a thread left behind still has its store when the thread has ended, and its KTHREAD is
+ * freed: such code runs on the idle thread.
+ */
 export function currentRecord(): ThreadRecord | undefined {
-  return threadStore.getStore() ?? interrupted.thread
+  const record = threadStore.getStore() ?? interrupted.thread
+  return record === undefined || record.hasEnded ? undefined : record
 }
 
 /** Address of the KTHREAD that runs or was interrupted; the idle thread's when there is none. */
 export function currentThread(): number {
-  const record = threadStore.getStore() ?? interrupted.thread
+  const record = currentRecord()
   return record === undefined || record.memory.buffer !== mem.buffer ? read32(cpu.pcr + Pcr.IdleThread) : record.address
 }
 

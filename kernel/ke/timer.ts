@@ -4,7 +4,7 @@ import { ports } from '../ports/ports.ts'
 import { initializeHeader, lockDispatcher, serveWaiters, unlockDispatcher, unwait } from './dispatcher.ts'
 import { queueDpc } from './dpc.ts'
 import { DISPATCHER_HEADER, type KDPC, KTHREAD, KTIMER, ObjectType } from './layouts.ts'
-import { DISPATCH_LEVEL, enter, HIGH_LEVEL } from './level.ts'
+import { DISPATCH_LEVEL, enter, HIGH_LEVEL, point } from './level.ts'
 import { STATUS_TIMEOUT } from '../rtl/status.ts'
 import { bootSystemTime, dueTimeOf, TICKS_PER_MS } from './time.ts'
 import { disownTimer, insertTimer, removeTimer, takeDueTimer } from './timerqueue.ts'
@@ -35,24 +35,28 @@ export function expireTimers(): void {
       unlockDispatcher()
       return
     }
-    const dpc = expire(timer, now)
+    expire(timer, now)
     unlockDispatcher()
-    if (dpc !== 0) queueTimerDpc(dpc)
   }
 }
 
-/** Signals a timer that is due and was taken out; gives back its DPC. The dispatcher lock is held. */
-function expire(timer: number, now: number): number {
+/**
+ * Signals a timer that is due and was taken out, and queues its DPC. The dispatcher lock is held, over the queueing
+ * too: who cancels the timer and finds that it was not set may rely on the DPC being queued, so that
+ * KeFlushQueuedDpcs waits for it.
+ */
+function expire(timer: number, now: number): void {
   const period = read32(timer + Period)
   if (period !== 0) insertTimer(timer, nextPeriod(readF64(timer + DueTime), period * TICKS_PER_MS, now))
   const owner = ownerOfTimeout(timer)
   if (owner !== 0) {
     unwait(owner, STATUS_TIMEOUT)
-    return 0
+    return
   }
   write32(timer + SignalState, 1)
   serveWaiters(timer)
-  return read32(timer + Dpc)
+  const dpc = read32(timer + Dpc)
+  if (dpc !== 0) queueTimerDpc(dpc)
 }
 
 /** Expiries that were missed while the host was busy are not made up for. */
@@ -114,7 +118,9 @@ export function KeSetTimer(Timer: KTIMER, DueTime: number | bigint, Dpc: KDPC | 
  */
 export function KeSetTimerEx(Timer: KTIMER, DueTime: number | bigint, Period: number, Dpc: KDPC | null): boolean {
   enter(DISPATCH_LEVEL, 'KeSetTimerEx')
-  return setTimer(Timer.address, DueTime, Period, Dpc === null ? 0 : Dpc.address)
+  const wasSet = setTimer(Timer.address, DueTime, Period, Dpc === null ? 0 : Dpc.address)
+  point() // the DPC of a timer that was due already has run before this call returns, below DISPATCH_LEVEL
+  return wasSet
 }
 
 /**
@@ -133,7 +139,7 @@ export function KeSetCoalescableTimer(
   Dpc: KDPC | null,
 ): boolean {
   enter(DISPATCH_LEVEL, 'KeSetCoalescableTimer')
-  return setTimer(Timer.address, DueTime, Period, Dpc === null ? 0 : Dpc.address)
+  return KeSetTimerEx(Timer, DueTime, Period, Dpc)
 }
 
 export function setTimer(timer: number, dueTime: number | bigint, period: number, dpc: number): boolean {
@@ -143,17 +149,15 @@ export function setTimer(timer: number, dueTime: number | bigint, period: number
   write32(timer + SignalState, 0)
   write32(timer + Period, period)
   write32(timer + Dpc, dpc)
-  let expired = 0
   if (due > ports.clock.now()) insertTimer(timer, due)
-  else expired = expireAtOnce(timer, due)
+  else expireAtOnce(timer, due)
   unlockDispatcher()
-  if (expired !== 0) queueTimerDpc(expired)
   return wasSet
 }
 
-function expireAtOnce(timer: number, due: number): number {
+function expireAtOnce(timer: number, due: number): void {
   writeF64(timer + DueTime, due)
-  return expire(timer, ports.clock.now())
+  expire(timer, ports.clock.now())
 }
 
 /**

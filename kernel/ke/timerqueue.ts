@@ -13,6 +13,7 @@ import { KTIMER } from './layouts.ts'
 import { Machine } from './pcr.ts'
 import { DISPATCHER_HEADER } from './layouts.ts'
 import { StatusError } from './exception.ts'
+import { releaseWord } from './spin.ts'
 
 const { DueTime, Sequence, HeapIndex } = KTIMER.offsets
 const { Inserted } = DISPATCHER_HEADER.offsets
@@ -32,7 +33,7 @@ function isBefore(left: number, right: number): boolean {
   return (read32(left + Sequence) - read32(right + Sequence)) << 0 < 0
 }
 
-/** Puts a timer that is in no queue in, due at `due`. */
+/** Puts a timer that is in no queue in, due at `due`. Raises, with the dispatcher lock released, if there is no memory. */
 export function insertTimer(timer: number, due: number): void {
   const count = read32(Machine.TimerCount) + 1
   if (count >= read32(Machine.TimerRoom)) grow()
@@ -107,7 +108,7 @@ function sink(timer: number, from: number): void {
 function grow(): void {
   const room = read32(Machine.TimerRoom)
   const heap = allocate((room === 0 ? FIRST_ROOM : room * 2) * 4, 'KeTq', 0)
-  if (heap === 0) throw new StatusError(STATUS_INSUFFICIENT_RESOURCES)
+  if (heap === 0) noRoom()
   const old = read32(Machine.TimerHeap)
   if (old !== 0) {
     mem.u8.copyWithin(heap, old, old + room * 4)
@@ -115,6 +116,12 @@ function grow(): void {
   }
   write32(Machine.TimerHeap, heap)
   write32(Machine.TimerRoom, room === 0 ? FIRST_ROOM : room * 2)
+}
+
+/** The caller has changed nothing yet, so the lock goes with the exception: nobody else would give it back. */
+function noRoom(): never {
+  releaseWord(Machine.DispatcherLock)
+  throw new StatusError(STATUS_INSUFFICIENT_RESOURCES)
 }
 
 function publishNextDue(): void {

@@ -32,7 +32,7 @@ import {
 import { KTHREAD, KWAIT_BLOCK, MAXIMUM_WAIT_OBJECTS, THREAD_WAIT_OBJECTS, ThreadState } from './layouts.ts'
 import { APC_LEVEL, currentIrql, DISPATCH_LEVEL, levelName, lowerIrql, point } from './level.ts'
 import { cpu, Pending, setPending } from './pcr.ts'
-import { currentRecord, currentThread, type ThreadRecord } from './thread.ts'
+import { currentRecord, currentThread, type ThreadRecord, threadStore } from './thread.ts'
 import { checkTimeout, dueTimeOf, type Timeout } from './time.ts'
 import { insertTimer } from './timerqueue.ts'
 
@@ -232,7 +232,9 @@ function waitsNowhere(object: number): never {
   return bugCheck({
     code: BugCode.ATTEMPTED_SWITCH_FROM_DPC,
     parameters: [0, object],
-    message: 'a wait that may block was asked for outside a thread; use a system thread or a work item',
+    message: threadStore.getStore()?.hasEnded
+      ? 'a wait was asked for by code that a thread left behind when it ended; a thread awaits all that it starts'
+      : 'a wait that may block was asked for outside a thread; use a system thread or a work item',
   })
 }
 
@@ -284,11 +286,11 @@ function block(
   caller: Caller,
 ): Promise<NTSTATUS> {
   const thread = record.address
+  if (timeout !== null) insertTimer(thread + Thread.Timer, dueTimeOf(timeout)) // first: it raises if there is no memory
   write8(thread + Thread.State, ThreadState.Waiting)
   write8(thread + Thread.WaitMode, mode)
   write8(thread + Thread.Alertable, alertable ? 1 : 0)
   linkWaitBlocks(thread, blocks, count)
-  if (timeout !== null) insertTimer(thread + Thread.Timer, dueTimeOf(timeout))
   unlockDispatcher()
   quantum.waits += 1
   if (cpu.checked) noteWait(record, caller)

@@ -16,7 +16,7 @@ function allTitles(): string[] {
 
 const values: Record<string, unknown> = await import('../../ddi/fltkernel.ts')
 
-test('each routine of the header modules has a test whose title begins with its name', () => {
+test('each routine of the header modules has a test whose title begins with its name', { timeout: 120_000 }, () => {
   const tested = new Set(allTitles().flatMap((title) => title.split(' > ').map((part) => /^\w+/.exec(part)?.[0])))
   const routines = HEADERS.flatMap(exportsOf).filter(({ name, doc, isType }) => {
     const value = values[name]

@@ -48,7 +48,9 @@ beforeAll(async () => {
 afterAll(() => rmSync(place, { recursive: true, force: true }))
 
 test('the package holds JavaScript and types, no TypeScript sources and no tests', () => {
-  const sources = packed.files.filter(({ path }) => /(?<!\.d)\.ts$/.test(path) || /^(?:test|bench|scripts)\//.test(path))
+  const sources = packed.files.filter(
+    ({ path }) => /(?<!\.d)\.ts$/.test(path) || /^(?:test|bench|scripts)\//.test(path),
+  )
   expect(sources).toEqual([])
 })
 

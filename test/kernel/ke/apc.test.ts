@@ -76,6 +76,18 @@ describe.each(BUILDS)('%s build: critical and guarded regions', (build) => {
     expect(seen).toEqual({ counts: [0, 0], apcs, all })
   })
 
+  test('KeAreAllApcsDisabled is TRUE in a guarded region, and not in a critical one', async () => {
+    const seen = await onBuild(build, () => {
+      run('C')
+      const inCritical = KeAreAllApcsDisabled()
+      run('G')
+      const inGuarded = KeAreAllApcsDisabled()
+      undo()
+      return [inCritical, inGuarded]
+    })
+    expect(seen).toEqual([false, true])
+  })
+
   test('KeEnterCriticalRegion is the thread’s own: another thread is in no region', async () => {
     const seen = await onBuild(build, async () => {
       KeEnterCriticalRegion()

@@ -349,30 +349,50 @@ describe.each(BUILDS)('%s build: periods and order', (build) => {
     expect(seen).toEqual([3, 0, true])
   })
 
-  test('KeSetTimer: a hundred timers expire by due time, those of one time in the order in which they were set', async () => {
+  test('KeSetTimer: two hundred timers expire by due time, those of one time in the order in which they were set', async () => {
     const seen = await onBuild(build, async () => {
       const order: string[] = []
-      const expected: [number, string][] = []
       const base = systemTime() + BigInt(10 * MS)
       let random = 12345
-      for (let index = 0; index < 100; index++) {
+      const timers = Array.from({ length: 200 }, (_, index) => {
         random = (Math.imul(random, 1103515245) + 12345) >>> 0
-        const slot = (random >>> 16) % 20
+        const slot = (random >>> 16) % 40
         const name = `${slot}:${index}`
         const timer = makeTimer()
-        KeSetTimer(
-          timer,
-          base + BigInt(slot * MS),
-          makeDpc(() => order.push(name)),
-        )
-        if (index % 7 === 3) KeCancelTimer(timer)
-        else expected.push([slot, name])
-      }
-      await delay(50)
-      return { order, expected: expected.sort(([left], [right]) => left - right).map(([, name]) => name) }
+        const push = makeDpc(() => order.push(name))
+        KeSetTimer(timer, base + BigInt(slot * MS), push)
+        return { timer, slot, name }
+      })
+      const isLeft = (index: number): boolean => index % 3 !== 1
+      for (const [index, { timer }] of timers.entries()) if (!isLeft(index)) KeCancelTimer(timer)
+      await delay(100)
+      const left = timers.filter((_, index) => isLeft(index))
+      return { order, expected: left.sort((one, other) => one.slot - other.slot).map(({ name }) => name) }
     })
-    expect(seen.order).toHaveLength(86)
+    expect(seen.order).toHaveLength(133)
     expect(seen.order).toEqual(seen.expected)
+  })
+
+  test('KeSetTimerEx that expires late fires once for all that it missed, and keeps to its times', async () => {
+    const seen = await onBuild(build, async () => {
+      const start = systemTime()
+      const times: number[] = []
+      const timer = makeTimer()
+      const push = makeDpc(() => times.push(since(start)))
+      const busyUntil = (ms: number): void => {
+        const old = { value: 0 }
+        KeRaiseIrql(13, old)
+        KeStallExecutionProcessor(ms * 1000 - since(start) * 1000)
+        KeLowerIrql(old.value)
+      }
+      KeSetTimerEx(timer, -10 * MS, 10, push)
+      busyUntil(13)
+      await delay(10)
+      busyUntil(45)
+      await delay(20)
+      return [times, KeCancelTimer(timer)]
+    })
+    expect(seen).toEqual([[13, 20, 45, 50, 60], true])
   })
 })
 

@@ -15,7 +15,7 @@ import { KeInitializeMutex, KeReadStateMutex, KeReleaseMutex } from '../../../ke
 import { KeInitializeSemaphore, KeReadStateSemaphore, KeReleaseSemaphore } from '../../../kernel/ke/semaphore.ts'
 import { currentThread } from '../../../kernel/ke/thread.ts'
 import { KeQueryInterruptTime, KeQuerySystemTime } from '../../../kernel/ke/time.ts'
-import { KeInitializeTimer, KeSetTimer } from '../../../kernel/ke/timer.ts'
+import { KeCancelTimer, KeInitializeTimer, KeSetTimer } from '../../../kernel/ke/timer.ts'
 import {
   type DispatcherObject,
   Executive,
@@ -451,6 +451,16 @@ test('KeWaitForSingleObject with a wrong time leaves no lock behind on two proce
   expect(await machine.run(driver, 'waitWrongly')).toEqual(['RangeError', 'RangeError', 'RangeError', 0])
 })
 
+test.each([1, 2])(
+  'KeWaitForSingleObject: virtual time stands still while a thread takes turns, %i processors (checked build)',
+  async (processors) => {
+    await using machine = await boot({ processors, clock: 'virtual' })
+    const sleeping = machine.sleep(3_600_000)
+    expect(await machine.run(driver, 'manyWaits', undefined, processors - 1)).toBeLessThan(1000)
+    sleeping.catch(() => {})
+  },
+)
+
 describe.each(BUILDS)('%s build: alerts', (build) => {
   test.each<[string, boolean, number, number, number]>([
     ['ends an alertable wait', true, KernelMode, KernelMode, STATUS_ALERTED],
@@ -542,6 +552,26 @@ describe('checked build: a wait and the host', () => {
     })
     expect(seen).toBe(true)
   })
+
+  test.each([
+    ['no timer is set', false],
+    ['a timer is set for the next hour', true],
+  ])(
+    'KeWaitForSingleObject: while a thread takes turns of the event loop virtual time stands still, where %s',
+    async (_, isSet) => {
+      const seen = await onChecked(async () => {
+        const timer = make(KTIMER)
+        KeInitializeTimer(timer)
+        if (isSet) KeSetTimer(timer, -3_600_000 * MS, null)
+        const event = makeEvent(true, NotificationEvent)
+        const [, ms] = await timed(async () => {
+          for (let round = 0; round < 5000; round++) await wait(event)
+        })
+        return [ms < 100, await KeDelayExecutionThread(KernelMode, false, -MS), KeCancelTimer(timer)]
+      })
+      expect(seen).toEqual([true, STATUS_SUCCESS, isSet])
+    },
+  )
 
   test('KeWaitForSingleObject without await is bug check 0x121, at the line of the wait', async () => {
     let line = 0

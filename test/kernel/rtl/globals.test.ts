@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { describe, expect, test } from 'vitest'
 import { boot } from '../../../machine/index.ts'
-import { poolUsage } from '../../../kernel/mm/pool.ts'
+import { poolFault, poolUsage, tagOf } from '../../../kernel/mm/pool.ts'
 import { globals } from '../../../kernel/rtl/globals.ts'
+import { STATUS_INSUFFICIENT_RESOURCES } from '../../../kernel/rtl/status.ts'
 import { struct, ULONG } from '../../../kernel/rtl/struct.ts'
 import { Globals } from './drivers/globals.ts'
 
@@ -62,6 +63,17 @@ test('globals that are used while no driver is loaded say so', async () => {
 test('globals that a driver does not export say so', async () => {
   await using machine = await boot({ drivers: [driver] })
   await expect(machine.run(driver, 'hidden')).rejects.toThrow(/while no loaded driver image exports them/)
+})
+
+test('globals for which there is no memory keep the driver from being loaded', async () => {
+  await using machine = await boot({ localRoutines: true })
+  await machine.run(() => {
+    poolFault.shouldFail = (_size, tag) => tag === tagOf('Glob')
+  })
+  await expect(machine.load(driver)).rejects.toMatchObject({ name: 'LoadError', status: STATUS_INSUFFICIENT_RESOURCES })
+  poolFault.shouldFail = null
+  await machine.load(driver)
+  expect(await machine.run(inUse)).toBe(2)
 })
 
 test('globals of another driver cannot be exported', async () => {

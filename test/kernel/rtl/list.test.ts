@@ -121,7 +121,7 @@ describe('the list of addresses', () => {
     } finally {
       corruption.list = list
     }
-    expect(() => removeEntry(BASE + 16)).toThrow('corrupt')
+    expect(() => removeEntry(BASE + 16)).toThrow()
   })
 
   test('behaves like an array', () => {

@@ -7,7 +7,12 @@ import { IoCreateNotificationEvent } from '../../../../kernel/io/namedevent.ts'
 import { ExAllocatePool2, ExFreePool, POOL_FLAG_NON_PAGED } from '../../../../kernel/mm/pool-ddi.ts'
 import { ZwClose } from '../../../../kernel/ob/handle.ts'
 import { KeAcquireSpinLockRaiseToDpc, KSPIN_LOCK } from '../../../../kernel/ke/spinlock.ts'
-import { ExInitializeWorkItem, ExQueueWorkItem, DelayedWorkQueue, WORK_QUEUE_ITEM } from '../../../../kernel/ex/workitem.ts'
+import {
+  ExInitializeWorkItem,
+  ExQueueWorkItem,
+  DelayedWorkQueue,
+  WORK_QUEUE_ITEM,
+} from '../../../../kernel/ex/workitem.ts'
 import { KeDelayExecutionThread, KernelMode } from '../../../../kernel/ke/wait.ts'
 
 test('gives back what it takes', async ({ machine }) => {

@@ -1,0 +1,4 @@
+// A driver without DriverEntry.
+export function notDriverEntry(): number {
+  return 0
+}
