@@ -1,0 +1,89 @@
+/** What a benchmark is, and how its figure and those of its peers are taken. */
+
+/** Takes one figure. It has checked its own result before it gives it. */
+export type Take = () => Promise<number>
+
+export interface Contenders {
+  ours: Take
+  /** Other ways to the same end. */
+  peers?: Record<string, Take>
+  /** What the host itself can do at best. */
+  limits?: Record<string, Take>
+  close?: () => Promise<void>
+}
+
+export interface Benchmark {
+  /** `event.two` is chosen by `event`, too. */
+  name: string
+  unit: string
+  /** One line for the table. Every figure is better when it is lower. */
+  what: string
+  /** Our figure is to stay below this. */
+  goal?: number
+  /** Gets everything ready; `quick` asks for a rough figure. */
+  prepare(quick: boolean): Promise<Contenders>
+}
+
+export interface Result {
+  ours: number
+  unit: string
+  peers: Record<string, number>
+  limits: Record<string, number>
+  /** Ours divided by theirs. */
+  ratios: Record<string, number>
+  runs: number
+}
+
+export function median(figures: readonly number[]): number {
+  const sorted = [...figures].sort((left, right) => left - right)
+  const middle = sorted.length >> 1
+  const upper = sorted[middle] ?? Number.NaN
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
+}
+
+/** Three digits, which is more than the runs agree on. */
+export const rounded = (figure: number): number => Number(figure.toPrecision(3))
+
+/** Medians of `runs` runs. They are taken in turn, so that a host that slows down slows all of them. */
+export async function measure(benchmark: Benchmark, runs: number, quick: boolean): Promise<Result> {
+  const { ours, peers = {}, limits = {}, close } = await benchmark.prepare(quick)
+  try {
+    const takes: [string, Take][] = [['', ours], ...Object.entries({ ...peers, ...limits })]
+    const figures = new Map<string, number[]>(takes.map(([name]) => [name, []]))
+    for (const [, take] of takes) await take() // compiles; its figure is not counted
+    for (let run = 0; run < runs; run++) {
+      for (const [name, take] of takes) figures.get(name)?.push(await take())
+    }
+    const of = (name: string): number => median(figures.get(name) ?? [])
+    const pick = (names: object): Record<string, number> =>
+      Object.fromEntries(Object.keys(names).map((name) => [name, rounded(of(name))]))
+    return {
+      ours: rounded(of('')),
+      unit: benchmark.unit,
+      peers: pick(peers),
+      limits: pick(limits),
+      ratios: Object.fromEntries(takes.slice(1).map(([name]) => [name, rounded(of('') / of(name))])),
+      runs,
+    }
+  } finally {
+    await close?.()
+  }
+}
+
+/** A figure of a run whose result is wrong is worth nothing. */
+export function expectEqual(actual: unknown, expected: unknown, what: string): void {
+  if (actual !== expected) throw new Error(`${what} is ${String(actual)} and not ${String(expected)}: no figure`)
+}
+
+/** Nanoseconds a round of `body`, which does `rounds` of them. */
+export function timed(rounds: number, body: () => void): number {
+  const start = process.hrtime.bigint()
+  body()
+  return Number(process.hrtime.bigint() - start) / rounds
+}
+
+export async function timedAsync(rounds: number, body: () => Promise<unknown>): Promise<number> {
+  const start = process.hrtime.bigint()
+  await body()
+  return Number(process.hrtime.bigint() - start) / rounds
+}
