@@ -13,7 +13,7 @@ import { driverFrame } from '../kernel/ke/bugcheck.ts'
 import { levelBit, Machine as Block, Pcr, pcrOf, Pending } from '../kernel/ke/pcr.ts'
 import { vectorRequest } from '../kernel/ke/interrupt.ts'
 import { CLOCK_LEVEL } from '../kernel/ke/level.ts'
-import { type Memory, viewMemory } from '../kernel/mm/memory.ts'
+import { allocateMemory, type Memory } from '../kernel/mm/memory.ts'
 import { answerReply } from '../kernel/ports/device.ts'
 import type { CrashRecord } from '../kernel/ports/crash.ts'
 import { BaseMachine } from './base.ts'
@@ -68,7 +68,7 @@ export class Multiprocessor extends BaseMachine {
 
   private constructor(options: CheckedOptions) {
     super(options)
-    this.memory = viewMemory(new SharedArrayBuffer(options.memory))
+    this.memory = allocateMemory(options.memory)
     const { f64 } = this.memory
     this.world = new World(() =>
       options.isVirtual ? (f64[Block.VirtualTime >> 3] as number) : monotonicTicks(this.#base),

@@ -40,18 +40,40 @@ export function watchAwaits(reported: (error: Error) => void): () => void {
   }) as () => void
 }
 
-/** Threads of machines that are gone, and that have not come back yet. */
-const stale = new Set<ThreadRecord>()
+/**
+ * How many threads of machines that are gone may still come back. Only counted: a thread that waits for an event of such
+ * a machine never comes back, and is garbage with all its memory.
+ */
+let stale = 0
 let unhook: (() => void) | null = null
+/** What the machine of now saw before the stale thread that runs came back; null when none does. */
+let seat: Seat | null = null
+const collected = new FinalizationRegistry<void>(forgetOne)
+
+function forgetOne(): void {
+  stale -= 1
+  if (seat === null) unhookIfDone()
+}
+
+function unhookIfDone(): void {
+  if (stale > 0) return
+  unhook?.()
+  unhook = null
+}
 
 /** Keeps `records`, threads of a machine that goes, away from whatever machine comes next. */
 export function guardStaleThreads(records: Iterable<ThreadRecord>): void {
   for (const record of records) {
     if (record.hasEnded) continue
-    stale.add(record)
-    record.onSettled = () => stale.delete(record)
+    stale += 1
+    record.isStale = true
+    collected.register(record, undefined, record)
+    record.onSettled = () => {
+      collected.unregister(record)
+      forgetOne()
+    }
   }
-  if (stale.size > 0) unhook ??= hookContinuations()
+  if (stale > 0) unhook ??= hookContinuations()
 }
 
 interface Seat {
@@ -61,23 +83,20 @@ interface Seat {
 }
 
 function hookContinuations(): () => void {
-  let current: Seat | null = null
   const before = promiseHooks.onBefore(() => {
     const record = threadStore.getStore()
-    if (record === undefined || !stale.has(record) || current !== null) return
-    current = { memory: { ...mem }, cpu: { ...cpu }, error: stopped.error }
+    if (record === undefined || !record.isStale || seat !== null) return
+    seat = { memory: { ...mem }, cpu: { ...cpu }, error: stopped.error }
     useMemory(record.memory)
     stopped.error = new MachineGoneError()
   }) as () => void
   const after = promiseHooks.onAfter(() => {
-    if (current === null) return
-    useMemory(current.memory)
-    Object.assign(cpu, current.cpu)
-    stopped.error = current.error
-    current = null
-    if (stale.size > 0) return
-    unhook?.() // only here: while a stale thread's code runs, its end must be seen
-    unhook = null
+    if (seat === null) return
+    useMemory(seat.memory)
+    Object.assign(cpu, seat.cpu)
+    stopped.error = seat.error
+    seat = null
+    unhookIfDone()
   }) as () => void
   return () => {
     before()

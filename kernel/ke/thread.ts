@@ -25,6 +25,8 @@ export class ThreadRecord {
   /** Waits that blocked so far. */
   waits = 0
   hasEnded = false
+  /** Its machine is gone. */
+  isStale = false
   /** Called when the thread's code has run to its end, also in a machine that is gone. */
   onSettled: (() => void) | null = null
 

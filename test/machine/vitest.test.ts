@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test as plain } from 'vitest'
 import { test } from '../../machine/vitest.ts'
 
-const vitest = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', import.meta.url))
+const vitest = fileURLToPath(new URL('vitest.mjs', import.meta.resolve('vitest/package.json')))
 const config = fileURLToPath(new URL('./programs/vitest/config.ts', import.meta.url))
 
 interface Report {
