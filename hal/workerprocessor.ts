@@ -25,6 +25,8 @@ export interface WorkerEvents {
   /** Time until this processor must look again, in ms; Infinity if nothing is due. */
   msUntilDue(): number
   failed(error: unknown): void
+  /** In lockstep a turn ends, and a thread awaits the host without having said so: its answer would never come. */
+  undeclared(resources: readonly string[]): void
 }
 
 /** What takes part in lockstep, when the clock is virtual. */
@@ -190,8 +192,12 @@ export class WorkerProcessor implements ProcessorPort {
       }
       await this.turn()
       if (this.#isStopped) return wasBusy
-      // A thread that asked for a turn is not one that waits, but the others have theirs first.
-      if (this.#hostCalls === 0 && !this.#kernel.isBusy()) return wasBusy || this.#turning > 0
+      if (this.#hostCalls === 0 && !this.#kernel.isBusy()) {
+        const resources = hostWork().filter((resource) => resource !== 'Immediate')
+        if (resources.length > 0) this.#events.undeclared(resources)
+        // A thread that asked for a turn is not one that waits, but the others have theirs first.
+        return wasBusy || this.#turning > 0
+      }
       wasBusy = true
     }
   }
@@ -205,7 +211,7 @@ export class WorkerProcessor implements ProcessorPort {
     this.disturb?.('heard')
     await this.turn() // so that no microtask is queued behind the sleep
     if (this.#isStopped) return
-    const besideLibuv = hasHostWork()
+    const besideLibuv = hostWork().length > 0
     Atomics.store(i32, sleeping, besideLibuv ? ASLEEP_BESIDE_LIBUV : ASLEEP)
     this.disturb?.('asleep')
     if (!this.#kernel.isBusy()) {
@@ -220,10 +226,9 @@ export class WorkerProcessor implements ProcessorPort {
   }
 }
 
-/** Whether libuv has something that would starve while this thread blocks. */
-function hasHostWork(): boolean {
-  for (const resource of process.getActiveResourcesInfo()) if (!IDLE_RESOURCES.has(resource)) return true
-  return false
+/** What libuv has to do and would starve while this thread blocks. */
+function hostWork(): string[] {
+  return process.getActiveResourcesInfo().filter((resource) => !IDLE_RESOURCES.has(resource))
 }
 
 async function waitBesideLibuv(i32: Int32Array, doorbell: number, heard: number, ms: number) {

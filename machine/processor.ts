@@ -70,6 +70,20 @@ function takeMessages(): void {
 const oracle = seat.seed === null ? inOrder : seeded(seat.seed + seat.number)
 const raiseClock = (): void => requestProcessor(CLOCK_PROCESSOR, levelBit(CLOCK_LEVEL))
 
+/** Ends this processor by a bug check: the turn that ends has left work to libuv, which does nothing between turns. */
+function undeclared(resources: readonly string[]): void {
+  processor.stop()
+  try {
+    bugCheck({
+      code: BugCode.DRIVER_VIOLATION,
+      parameters: [7, cpu.number],
+      message: `in virtual time something of the host is awaited that nobody declared (${resources.join(', ')}), so two runs would differ: write \`await host(promise)\``,
+    })
+  } catch {
+    // reported
+  }
+}
+
 function outOfTurn(): never {
   return bugCheck({
     code: BugCode.DRIVER_VIOLATION,
@@ -129,6 +143,7 @@ const processor = new WorkerProcessor(
         ? Math.max(0, (readF64(Block.NextDue) - clock.now()) / 10_000)
         : Number.POSITIVE_INFINITY,
     failed,
+    undeclared,
   },
   turns,
 )
