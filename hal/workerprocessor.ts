@@ -54,6 +54,8 @@ const LONGEST_SLEEP_MS = 1000
 const PASSES_PER_TURN = 1000
 /** Microtasks that a thread which was resumed mostly needs to come to its next wait; a turn of the loop shows the rest. */
 const HOPS = 4
+/** What an `await` of lets the microtasks before it run. */
+const done = Promise.resolve()
 
 /**
  * What libuv always has. No 'Immediate': this loop's own has fired when it asks, so one that is counted is that of a
@@ -173,7 +175,7 @@ export class WorkerProcessor implements ProcessorPort {
           continue
         }
       }
-      await null // lets the thread that was resumed run
+      await done // lets the thread that was resumed run
     }
   }
 
@@ -188,7 +190,7 @@ export class WorkerProcessor implements ProcessorPort {
           hops = 0
         }
         if (this.#isStopped) return wasBusy
-        await null
+        await done
       }
       await this.turn()
       if (this.#isStopped) return wasBusy

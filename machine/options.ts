@@ -16,7 +16,7 @@ export interface BootOptions {
   build?: 'checked' | 'free'
   /** Lets routines be functions that are no exports of a driver file. One processor only; for tests. */
   localRoutines?: boolean
-  /** Reports a processor that hangs. Default: on with several processors, off with one. */
+  /** Makes a hang of so many milliseconds (true: 5000) a bug check. Default: on with several processors, off with one. */
   watchdog?: boolean | number
   /** Driver files, loaded in this order. */
   drivers?: (string | URL)[]

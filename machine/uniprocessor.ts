@@ -6,8 +6,9 @@ import { RealClock } from '../hal/realclock.ts'
 import { Timeline } from '../hal/timeline.ts'
 import { keepAlive, nextTurn, sleepMs } from '../hal/timers.ts'
 import { VirtualClock } from '../hal/virtualclock.ts'
+import { type Hang, watchThisThread } from '../hal/watchdog.ts'
 import { World } from '../hal/world.ts'
-import { bugCheck, haltProcessor, lastTrace, stopped } from '../kernel/ke/bugcheck.ts'
+import { bugCheck, haltProcessor, lastTrace, reportBugCheck, stopped } from '../kernel/ke/bugcheck.ts'
 import { BugCode } from '../kernel/ke/bugcodes.ts'
 import { attachProcessor, createKernel, type KernelOptions, startProcessor } from '../kernel/ke/create.ts'
 import { lastEvents, trace } from '../kernel/etw/trace.ts'
@@ -41,6 +42,7 @@ export class Uniprocessor extends BaseMachine {
   readonly #clock: RealClock | VirtualClock
   readonly #letGo: () => void
   readonly #unwatch: () => void
+  readonly #stopWatchdog: () => void
   #isDown = false
 
   constructor(options: CheckedOptions) {
@@ -75,6 +77,7 @@ export class Uniprocessor extends BaseMachine {
     startKernel()
     threadStore.exit(() => this.#processor.start())
     this.#letGo = keepAlive()
+    this.#stopWatchdog = options.watchdogMs > 0 ? watchThisThread(options.watchdogMs, this.#hung) : () => {}
     this.#unwatch = options.checked ? watchAwaits(() => this.#processor.stop()) : keepAwaitsVisible()
   }
 
@@ -164,6 +167,19 @@ export class Uniprocessor extends BaseMachine {
     }
   }
 
+  /** What hung was ended from outside, in the middle of anything: nothing of the machine can be trusted any more. */
+  readonly #hung = ({ ms, stack }: Hang): void => {
+    if (this.#isDown) return
+    reportBugCheck({
+      code: BugCode.CLOCK_WATCHDOG_TIMEOUT,
+      parameters: [0, 0, cpu.pcr, 0],
+      message:
+        `the processor hung for ${ms} ms: a loop in a driver, or in the program, never lets the event loop turn; ` +
+        'wait for an event instead',
+      stack,
+    })
+  }
+
   /** Boards of this thread are served behind the code that posts: never inside an ISR. */
   readonly #kick = (): void => {
     if (this.#isKicked) return
@@ -220,6 +236,7 @@ export class Uniprocessor extends BaseMachine {
     this.#timeline?.stop()
     this.#alarm?.stop()
     this.#unwatch()
+    this.#stopWatchdog()
     this.#letGo()
     this.outstanding.rejectAll(stopped.error as Error)
     guardStaleThreads(threadRecords.values())

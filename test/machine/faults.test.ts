@@ -1,13 +1,16 @@
+import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
 import { boot, type BootOptions, BugCheckError, LoadError, type Machine, UsageError } from '../../machine/index.ts'
 import { BugCode } from '../../kernel/ke/bugcodes.ts'
 
 const faulty = (name: string): URL => new URL(`./drivers/faults/${name}.ts`, import.meta.url)
 const MISTAKES = faulty('mistakes')
+const HANG = new URL('./programs/hang.ts', import.meta.url)
 
 /** The line of `url` that ends with `// fault: name`. */
 function lineOf(url: URL, name: string): number {
@@ -137,7 +140,7 @@ describe.each([1, 2])('on a machine of %i', (processors) => {
       })
       expect(error.message).toMatch(message)
       expect(error.processor).toBe(last)
-      if (parameters !== undefined) expect(error.parameters).toEqual(parameters)
+      expect(error.parameters).toEqual(parameters ?? error.parameters)
       expect(again).toBe(error)
     },
   )
@@ -207,6 +210,17 @@ describe('on two processors', () => {
     expect([error.code, error.processor]).toEqual([BugCode.CLOCK_WATCHDOG_TIMEOUT, 1])
     expect(error.message).toMatch(/processor 1 hangs: it came to no interruption point for \d+ ms/)
   })
+})
+
+test('with a watchdog, a loop that never ends on one processor is ended, and named with its line', async () => {
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [fileURLToPath(HANG)])
+  expect(JSON.parse(stdout)).toEqual({
+    code: BugCode.CLOCK_WATCHDOG_TIMEOUT,
+    file: fileURLToPath(MISTAKES),
+    isTheLoop: true,
+    next: 0,
+  })
+  expect(stderr).toMatch(/the processor hangs: no turn of the event loop for \d+ ms\n +at hang \(.*mistakes\.ts:\d+/)
 })
 
 describe('a driver image', () => {

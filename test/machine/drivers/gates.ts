@@ -59,7 +59,7 @@ function make(): WAITABLE {
 export const makeGate = (): number => make().address
 
 const hop = async (depth: number): Promise<void> => {
-  await null
+  await Promise.resolve()
   if (depth > 0) await hop(depth - 1)
 }
 
@@ -97,7 +97,7 @@ export async function identity(rounds: number): Promise<number> {
 export async function awaitUnderLock(): Promise<void> {
   const gate = make()
   KeAcquireSpinLockRaiseToDpc(gate.Lock)
-  await null // here
+  await Promise.resolve() // here
 }
 
 /** A wait without `await`. */
@@ -105,7 +105,7 @@ export async function forgetAwait(): Promise<void> {
   const gate = make()
   void KeWaitForSingleObject(gate.First, Executive, KernelMode, false, null) // here
   KeSetEvent(gate.Second, 0, false)
-  await null
+  await Promise.resolve()
 }
 
 export function die(): void {

@@ -165,7 +165,7 @@ export async function waitAtDispatch(): Promise<void> {
 export async function awaitAtDispatch(): Promise<void> {
   const before = { value: 0 }
   KeRaiseIrql(DISPATCH_LEVEL, before)
-  await null // fault: awaitAtDispatch
+  await Promise.resolve() // fault: awaitAtDispatch
   KeLowerIrql(before.value)
 }
 
@@ -249,7 +249,7 @@ export function exit(): void {
 }
 
 export function hang(): void {
-  for (;;); // the watchdog knows no line: nothing of this thread can be asked
+  for (;;); // on several processors the watchdog knows no line: nothing of this thread can be asked
 }
 
 /** Outside every thread: nobody catches it. */
