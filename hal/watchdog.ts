@@ -4,7 +4,7 @@
  */
 import { isMainThread, Worker } from 'node:worker_threads'
 import { every } from './timers.ts'
-import { workerFile } from './workerfile.ts'
+import { siblingFile } from './siblingfile.ts'
 
 export interface WatchdogSeat {
   /** One word, which the watched thread counts up. */
@@ -29,7 +29,7 @@ export function watchThisThread(limitMs: number, hung: (hang: Hang) => void): ()
   const beats = new SharedArrayBuffer(4)
   const beat = new Int32Array(beats)
   const workerData: WatchdogSeat = { beats, limitMs, canLook: isMainThread }
-  const worker = new Worker(workerFile('watchdogworker', import.meta.url), { workerData })
+  const worker = new Worker(siblingFile('watchdogworker', import.meta.url), { workerData })
   const stopBeating = every(Math.max(limitMs / 4, 5), () => Atomics.add(beat, 0, 1))
   worker.on('message', hung)
   worker.unref()

@@ -176,6 +176,11 @@ export abstract class BaseMachine implements Machine {
     await this.#retire(driver.url, driver.image)
   }
 
+  async clear(): Promise<void> {
+    await this.#boards?.unplugAll()
+    for (const name of [...this.#drivers.keys()].reverse()) await this.unload(name)
+  }
+
   #names(): string {
     return [...this.#drivers.keys()].join(', ') || 'none'
   }

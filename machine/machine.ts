@@ -31,6 +31,8 @@ export interface Machine extends AsyncDisposable {
   inspect(): Promise<Inspection>
   /** Lets time pass: real, or virtual, which moves only while something of the machine is awaited. */
   sleep(milliseconds: number): Promise<void>
+  /** Pulls out every board and unloads every driver, the newest first: what is left then was leaked. */
+  clear(): Promise<void>
   /** Stops the machine and frees what it holds. */
   shutdown(): Promise<void>
 }

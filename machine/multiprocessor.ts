@@ -7,7 +7,7 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from '
 import { Alarm, monotonicBase, monotonicTicks, systemTimeNow } from '../hal/clock.ts'
 import { MainTurns } from '../hal/mainturns.ts'
 import { every, sleepMs } from '../hal/timers.ts'
-import { workerFile } from '../hal/workerfile.ts'
+import { siblingFile } from '../hal/siblingfile.ts'
 import { World } from '../hal/world.ts'
 import { BugCode, bugCheckName } from '../kernel/ke/bugcodes.ts'
 import { driverFrame } from '../kernel/ke/bugcheck.ts'
@@ -24,7 +24,7 @@ import type { Answer, Message, PortableError, ProcessorSeat, Request } from './p
 import { VIRTUAL_EPOCH } from './uniprocessor.ts'
 import { TURN_WORDS } from './words.ts'
 
-const PROCESSOR = workerFile('processor', import.meta.url)
+const PROCESSOR = siblingFile('processor', import.meta.url)
 
 /**
  * What a worker runs first: it has the processor's modules compiled once, and not once a worker and a boot. Text, since

@@ -4,10 +4,11 @@
  *     test('…', async ({ machine }) => { … })
  *
  * The machine has one processor and takes local functions as routines; `test.override({ machineOptions: { … } })` in a
- * suite, or `test.extend({ machineOptions: { … } })`, says otherwise. Behind each test nothing may be left of what the
- * test has taken. One that fails prints the seed, and the crash record if there is one.
+ * suite, or `test.extend({ machineOptions: { … } })`, says otherwise. Behind each test its boards are pulled out and its
+ * drivers unloaded, and nothing may be left of what it and they have taken. One that fails prints the seed, and the crash record if there is one.
  */
 import { type TestAPI, test as plain } from 'vitest'
+import { siblingFile } from '../hal/siblingfile.ts'
 import { boot } from './boot.ts'
 import { type InUse, leaksBetween } from './leaks.ts'
 import type { Machine } from './machine.ts'
@@ -30,7 +31,7 @@ export class LeakError extends Error {
   }
 }
 
-const LEAKS = new URL(import.meta.url.endsWith('.ts') ? './leaks.ts' : './leaks.js', import.meta.url)
+const LEAKS = siblingFile('leaks', import.meta.url)
 
 const look = async (machine: Machine): Promise<InUse> => (await machine.run(LEAKS, 'inUse')) as InUse
 
@@ -38,7 +39,8 @@ export const test: TestAPI<MachineFixtures> = plain.extend<MachineFixtures>({
   machineOptions: {},
   machine: async ({ machineOptions, onTestFailed, task }, use) => {
     const options: BootOptions = { localRoutines: (machineOptions.processors ?? 1) === 1, ...machineOptions }
-    const machine = await boot(options)
+    const { drivers = [], boards = [] } = options
+    const machine = await boot({ ...options, drivers: [], boards: [] })
     onTestFailed(() => {
       console.error(
         `machine: ${options.seed === undefined ? 'no seed, choices were in order' : `seed ${options.seed}`}`,
@@ -49,9 +51,12 @@ export const test: TestAPI<MachineFixtures> = plain.extend<MachineFixtures>({
       await (await machine.createEvent()).close() // makes the program's process, which stays
       await look(machine) // the first look brings in what it needs itself
       const before = await look(machine)
+      for (const driver of drivers) await machine.load(driver)
+      for (const board of boards) await machine.plug(board)
       await use(machine)
       // A test that failed has its reason already, and a machine that has stopped cannot be looked at.
       if (task.result?.state === 'fail' || machine.crash !== null) return
+      await machine.clear()
       const leaks = leaksBetween(before, await look(machine))
       if (leaks.length > 0) throw new LeakError(leaks)
     } finally {

@@ -211,7 +211,7 @@ function heldLocks(processor: number): { address: number; site: string | null }[
 
 function poolUsageOrNothing(): CrashRecord['pool'] {
   try {
-    return poolUsage() as unknown as CrashRecord['pool']
+    return poolUsage()
   } catch {
     return [] // the pool itself is what broke
   }

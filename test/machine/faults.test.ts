@@ -259,7 +259,7 @@ describe('a driver image', () => {
       /has no DriverEntry: write `export function DriverEntry/,
       0xc0000263,
     ],
-    ['whose DriverEntry fails', () => faulty('failingentry'), /was not loaded: status 0xC000009A/, 0xc000009a],
+    ['whose DriverEntry fails', () => faulty('failingentry'), /was not loaded: STATUS_INSUFFICIENT_RESOURCES \(0xC000009A\)/, 0xc000009a],
   ]
 
   for (const processors of [1, 2]) {

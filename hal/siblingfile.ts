@@ -1,3 +1,3 @@
 /** The file `name` beside the module at `url`: `.ts` where sources run as they stand, `.js` in the package. */
-export const workerFile = (name: string, url: string): URL =>
+export const siblingFile = (name: string, url: string): URL =>
   new URL(`./${name}.${url.endsWith('.ts') ? 'ts' : 'js'}`, url)
