@@ -12,7 +12,6 @@ import {
   CmResourceTypeInterrupt,
   CmResourceTypeMemory,
   DEVICE_OBJECT,
-  DISPATCH_LEVEL,
   DO_BUFFERED_IO,
   DO_DEVICE_INITIALIZING,
   type DRIVER_OBJECT,
@@ -64,7 +63,6 @@ import {
   NT_SUCCESS,
   type NTSTATUS,
   out,
-  PASSIVE_LEVEL,
   pointer,
   POOL_FLAG_NON_PAGED,
   READ_REGISTER_ULONG,
@@ -85,7 +83,6 @@ import {
 export const hardwareIds = ['dirql\\button']
 
 // Registers (docs/hardware/button.md).
-const STATE = 0
 const PRESSES = 4
 const TICK = 8
 const LIGHT = 12
@@ -167,17 +164,15 @@ export async function pnp(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTAT
       const { Status } = Irp.IoStatus
       return complete(
         Irp,
-        NT_SUCCESS(Status)
-          ? start(button, Parameters.StartDevice.AllocatedResourcesTranslated as CM_RESOURCE_LIST | null)
-          : Status,
+        NT_SUCCESS(Status) ? start(button, Parameters.StartDevice.AllocatedResourcesTranslated) : Status,
       )
     }
     case IRP_MN_SURPRISE_REMOVAL:
-      stop(button)
+      await stop(button)
       Irp.IoStatus.Status = STATUS_SUCCESS
       break
     case IRP_MN_REMOVE_DEVICE: {
-      stop(button)
+      await stop(button)
       Irp.IoStatus.Status = STATUS_SUCCESS
       IoSkipCurrentIrpStackLocation(Irp)
       const status = await IoCallDriver(lower, Irp)
@@ -224,9 +219,9 @@ function start(button: BUTTON, list: CM_RESOURCE_LIST | null): NTSTATUS {
 }
 
 /** Lets go of the hardware, and ends the reads that wait. Harmless when done before. */
-function stop(button: BUTTON): void {
+async function stop(button: BUTTON): Promise<void> {
   const { Interrupt, Registers } = button
-  if (Interrupt !== null) IoDisconnectInterrupt(Interrupt)
+  if (Interrupt !== null) await IoDisconnectInterrupt(Interrupt)
   button.Interrupt = null
   KeRemoveQueueDpc(button.Dpc)
   if (Registers !== 0) MmUnmapIoSpace(Registers, REGISTER_BYTES)

@@ -6,6 +6,7 @@
  * the struct's view.
  */
 import { UNICODE_STRING } from '../rtl/string.ts'
+import { CM_RESOURCE_LIST } from './resources.ts'
 import { LONGLONG, pointer, PVOID, struct, UCHAR, ULONG, union, USHORT } from '../rtl/struct.ts'
 
 const Create = struct('IO_CREATE', {
@@ -66,8 +67,8 @@ const QueryId = struct('IO_QUERY_ID', { IdType: ULONG })
 const QueryDeviceText = struct('IO_QUERY_DEVICE_TEXT', { DeviceTextType: ULONG, LocaleId: ULONG })
 const UsageNotification = struct('IO_USAGE_NOTIFICATION', { InPath: UCHAR, Type: ULONG })
 const StartDevice = struct('IO_START_DEVICE', {
-  AllocatedResources: PVOID, // CM_RESOURCE_LIST, or null
-  AllocatedResourcesTranslated: PVOID,
+  AllocatedResources: pointer(CM_RESOURCE_LIST),
+  AllocatedResourcesTranslated: pointer(CM_RESOURCE_LIST),
 })
 const WaitWake = struct('IO_WAIT_WAKE', { PowerState: ULONG })
 const Power = struct('IO_POWER', {

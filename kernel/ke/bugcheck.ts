@@ -26,12 +26,13 @@ export class BugCheckError extends Error {
   readonly driver: string | null
   readonly file: string | null
   readonly line: number | null
-  readonly record: CrashRecord
+  /** Not enumerable: what prints an error prints no two hundred lines. */
+  declare readonly record: CrashRecord
 
   constructor(record: CrashRecord) {
     const at = record.file === null ? '' : `\n    at ${record.file}:${record.line}`
     super(`${record.name} (0x${record.code.toString(16).toUpperCase()}): ${record.message}${at}`)
-    this.record = record
+    Object.defineProperty(this, 'record', { value: record })
     this.code = record.code
     this.bugCheck = record.name
     this.parameters = record.parameters

@@ -48,7 +48,7 @@ export function KeInitializeCallbackRecord(CallbackRecord: KBUGCHECK_CALLBACK_RE
  *
  * @irql any
  * @returns TRUE when it is registered now; FALSE when the record was registered already
- * @deviates The name of the component, which debuggers print, is not kept.
+ * @deviates (decision 0025) The name of the component, which debuggers print, is not kept.
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-keregisterbugcheckcallback
  */
 export function KeRegisterBugCheckCallback<F extends KBUGCHECK_CALLBACK_ROUTINE>(

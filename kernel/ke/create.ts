@@ -14,6 +14,7 @@ import { forgetImages, plugImages } from './image.ts'
 import { createVectors, forgetInterrupts } from './interrupt.ts'
 import { currentIrql } from './level.ts'
 import { cpu, Machine, MACHINE, MACHINE_SIZE, MachineFlag, Pcr, PCR_SIZE, pcrOf, Pending, Root } from './pcr.ts'
+import { leaveIfFrozen } from './spin.ts'
 import { createIdleThread } from './start.ts'
 import { threadRecords } from './thread.ts'
 
@@ -93,6 +94,7 @@ export function startProcessor(): void {
 
 function plugPool(): void {
   poolLocks.multiprocessor = cpu.multiprocessor
+  poolLocks.whileWaiting = leaveIfFrozen
   poolFault.irql = currentIrql
   poolFault.raise = raiseStatus
   poolFault.shouldFail = null

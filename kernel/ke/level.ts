@@ -96,14 +96,14 @@ export function assertIrqlAtMost(highest: KIRQL, routine: string): void {
   if (!cpu.checked) return
   const level = read32(cpu.pcr + Pcr.Irql)
   if (level <= highest && (level >= DISPATCH_LEVEL || highest >= APC_LEVEL || threadIrql() <= highest)) return
-  wrongIrql(BugCode.IRQL_NOT_LESS_OR_EQUAL, highest, routine, `at most ${levelName(highest)}`)
+  wrongIrql(BugCode.IRQL_NOT_LESS_OR_EQUAL, highest, routine, `${levelName(highest)} at most`)
 }
 
 /** Bug checks when the caller runs below `lowest` (checked build). */
 export function assertIrqlAtLeast(lowest: KIRQL, routine: string): void {
   if (!cpu.checked || read32(cpu.pcr + Pcr.Irql) >= lowest || currentIrql() >= lowest) return
   const code = lowest === DISPATCH_LEVEL ? BugCode.IRQL_NOT_DISPATCH_LEVEL : BugCode.IRQL_NOT_GREATER_OR_EQUAL
-  wrongIrql(code, lowest, routine, `at least ${levelName(lowest)}`)
+  wrongIrql(code, lowest, routine, `${levelName(lowest)} at least`)
 }
 
 function wrongIrql(code: number, expected: number, routine: string, limit: string): never {

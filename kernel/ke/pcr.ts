@@ -85,6 +85,7 @@ export const Root = {
   IoIrpListLock: Machine.Roots + 60, // threads' lists of IRPs
   IoRequestLock: Machine.Roots + 64,
   IoRequests: Machine.Roots + 72, // LIST_ENTRY
+  FsRtlFlags: Machine.Roots + 84, // switches of the notify package
 } as const
 
 export const MachineFlag = { Checked: 1, Multiprocessor: 2, Virtual: 4, LocalRoutines: 8 } as const

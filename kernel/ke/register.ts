@@ -47,7 +47,9 @@ function readRegister(register: number): number {
   if (read32(window + Window.State) !== WindowState.Present) return 0xffffffff
   switch (kindOf(window, register)) {
     case RegisterKind.Fifo:
-      return takeFromFifo(read32(register))
+      return takeFromFifo(window, register)
+    case RegisterKind.Level:
+      return levelOf(read32(register))
     case RegisterKind.None:
       return noRegister(register, false)
     default:
@@ -56,16 +58,36 @@ function readRegister(register: number): number {
 }
 
 /** The next entry of a FIFO, 0 when it is empty. Two processors that read at once get two entries. */
-function takeFromFifo(fifo: number): number {
+function takeFromFifo(window: number, register: number): number {
+  const fifo = read32(register)
+  if (fifo === 0) return 0
   for (;;) {
     const taken = atomicLoad(fifo + Fifo.Taken)
     if (taken === atomicLoad(fifo + Fifo.Put)) return 0
     const slot = taken & (read32(fifo + Fifo.Room) - 1)
     const entries = fifo + Fifo.Entries
     const entry = read32(fifo + Fifo.Width) === 1 ? read8(entries + slot) : readU32(entries + slot * 4)
-    if (atomicCompareExchange(fifo + Fifo.Taken, taken, (taken + 1) | 0) === taken) return entry
+    if (atomicCompareExchange(fifo + Fifo.Taken, taken, (taken + 1) | 0) !== taken) continue
+    giveCredit(window, register, fifo, (taken + 1) | 0)
+    return entry
   }
 }
+
+/**
+ * Tells the board of room, a quarter of the FIFO at a time. An empty FIFO owes less than that, so its board has credit
+ * and does not wait for ever.
+ */
+function giveCredit(window: number, register: number, fifo: number, taken: number): void {
+  const credited = atomicLoad(fifo + Fifo.Credited)
+  const owed = (taken - credited) | 0
+  if (owed * 4 < read32(fifo + Fifo.Room)) return
+  // Another taker that was quicker has told of these entries as well.
+  if (atomicCompareExchange(fifo + Fifo.Credited, credited, taken) !== credited) return
+  post(read32(window + Window.Ring), Post.Credit, read32(window + Window.Device), register - window, owed)
+}
+
+const levelOf = (fifo: number): number =>
+  fifo === 0 ? 0 : (atomicLoad(fifo + Fifo.Put) - atomicLoad(fifo + Fifo.Taken)) >>> 0
 
 function writeRegister(register: number, value: number): void {
   const window = windowAt(register, true)
@@ -79,6 +101,7 @@ function writeRegister(register: number, value: number): void {
       break
     case RegisterKind.Status:
     case RegisterKind.Count:
+    case RegisterKind.Level:
       readOnly(register, window)
       return
     case RegisterKind.None:

@@ -21,9 +21,14 @@ export function acquireWord(lock: number): void {
   if (!cpu.multiprocessor || atomicCompareExchange(lock, 0, 1) === 0) return
   for (let round = 0; ; round++) {
     if (read32(lock) === 0 && atomicCompareExchange(lock, 0, 1) === 0) return
-    if ((read32(cpu.pcr + Pcr.Pending) & Pending.Freeze) !== 0) throwStopped()
+    leaveIfFrozen()
     ports.processor.relax(round)
   }
+}
+
+/** Who waits for a word of the kernel's own looks for a stop: its holder may be frozen. */
+export function leaveIfFrozen(): void {
+  if ((read32(cpu.pcr + Pcr.Pending) & Pending.Freeze) !== 0) throwStopped()
 }
 
 /** Gives the lock back. The store is atomic, so the next holder sees what this one wrote. */

@@ -222,7 +222,7 @@ describe('a device comes', () => {
     await machine.run(async () => {
       const start = (irp: IRP): NTSTATUS => {
         const list = IoGetCurrentIrpStackLocation(irp).Parameters.StartDevice
-          .AllocatedResourcesTranslated as unknown as CM_RESOURCE_LIST
+          .AllocatedResourcesTranslated as CM_RESOURCE_LIST
         const { Count, PartialDescriptors } = list.List.at(0).PartialResourceList
         for (let index = 0; index < Count; index++) {
           const { Type, Flags, u } = PartialDescriptors.at(index)

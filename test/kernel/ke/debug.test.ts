@@ -50,7 +50,7 @@ test('DbgPrint with a Unicode code above PASSIVE_LEVEL is a bug check', async ()
   })
   expect([error.bugCheck, error.message]).toEqual([
     'IRQL_NOT_LESS_OR_EQUAL',
-    expect.stringContaining('DbgPrint with a Unicode format code may be called at at most PASSIVE_LEVEL'),
+    expect.stringContaining('DbgPrint with a Unicode format code may be called at PASSIVE_LEVEL at most'),
   ])
 })
 

@@ -46,5 +46,5 @@ test('host is for PASSIVE_LEVEL', async () => {
     raiseIrql(APC_LEVEL)
     return host(Promise.resolve())
   })
-  expect(error.message).toContain('host may be called at at most PASSIVE_LEVEL')
+  expect(error.message).toContain('host may be called at PASSIVE_LEVEL at most')
 })
