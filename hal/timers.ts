@@ -13,5 +13,16 @@ export function every(milliseconds: number, body: () => void): () => void {
   return () => clearInterval(timer)
 }
 
+/** Calls `stalled` behind each time that the event loop did not turn for more than `limitMs`. Gives back how to stop. */
+export function watchTurns(limitMs: number, stalled: (ms: number) => void): () => void {
+  let last = performance.now()
+  return every(limitMs / 4, () => {
+    const now = performance.now()
+    const ms = Math.round(now - last)
+    last = now
+    if (ms > limitMs) stalled(ms)
+  })
+}
+
 /** Keeps the program alive until the function that it gives back is called. */
 export const keepAlive = (): (() => void) => every(0x7fffffff, () => {})

@@ -6,7 +6,7 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import { Alarm, monotonicBase, monotonicTicks, systemTimeNow } from '../hal/clock.ts'
 import { MainTurns } from '../hal/mainturns.ts'
-import { every, sleepMs } from '../hal/timers.ts'
+import { every, sleepMs, watchTurns } from '../hal/timers.ts'
 import { siblingFile } from '../hal/siblingfile.ts'
 import { World } from '../hal/world.ts'
 import { BugCode, bugCheckName } from '../kernel/ke/bugcodes.ts'
@@ -24,6 +24,8 @@ import type { Answer, Message, PortableError, ProcessorSeat, Request } from './p
 import { VIRTUAL_EPOCH } from './uniprocessor.ts'
 import { TURN_WORDS } from './words.ts'
 
+/** A program's thread that stands still for longer is told of: devices stand still with it. */
+const STALL_MS = 2000
 const PROCESSOR = siblingFile('processor', import.meta.url)
 
 /**
@@ -58,6 +60,7 @@ export class Multiprocessor extends BaseMachine {
   #nextCall = 1
   #isDown = false
   #stopWatchdog: () => void = () => {}
+  #unwatch: () => void = () => {}
   #readySeats: (() => void) | null = null
 
   /** Starts the processors and resolves when all of them run. */
@@ -110,6 +113,7 @@ export class Multiprocessor extends BaseMachine {
       for (let number = 0; number < this.processors; number++) this.#seats.push(this.#makeSeat(number, reject))
     })
     await Promise.race([ready, died])
+    if (!this.options.isVirtual) this.#unwatch = watchTurns(STALL_MS, this.#stalled)
     if (this.options.watchdogMs > 0) {
       this.#stopWatchdog = every(Math.max(this.options.watchdogMs / 4, 5), () => this.#watch())
     }
@@ -266,6 +270,9 @@ export class Multiprocessor extends BaseMachine {
     this.#stop(seat, code, message, reason instanceof Error ? (reason.stack ?? '') : '')
   }
 
+  readonly #stalled = (ms: number): void =>
+    this.options.print(`the program's thread stood still for ${ms} ms, and with it all devices; it must not block\n`)
+
   /** Every processor must come to an interruption point now and then: a ring makes one that sleeps do so. */
   #watch(): void {
     if (this.crash !== null) return
@@ -329,10 +336,12 @@ export class Multiprocessor extends BaseMachine {
     if (this.#isDown) return
     this.#isDown = true
     this.#stopWatchdog()
+    this.#unwatch()
     this.#turns?.stop()
     this.#alarm?.stop()
     this.world.clear()
     this.outstanding.rejectAll(new UsageError('the machine was shut down'))
+    await this.closeBoards()
     await Promise.all(this.#seats.map(({ worker }) => worker.terminate()))
     for (const { calls } of this.#seats) calls.close()
     Atomics.notify(this.memory.i32, Block.MainDoorbell >> 2)

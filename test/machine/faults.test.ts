@@ -212,6 +212,15 @@ describe('on two processors', () => {
   })
 })
 
+test('a program that blocks its thread is told that devices stood still', async () => {
+  const printed: string[] = []
+  await using machine = await boot({ processors: 2, print: (text) => void printed.push(text) })
+  const before = performance.now()
+  while (performance.now() - before < 2200); // what a program must not do
+  await machine.sleep(1000)
+  expect(printed.join('')).toMatch(/the program's thread stood still for \d+ ms, and with it all devices/)
+})
+
 test('with a watchdog, a loop that never ends on one processor is ended, and named with its line', async () => {
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [fileURLToPath(HANG)])
   expect(JSON.parse(stdout)).toEqual({
@@ -259,7 +268,12 @@ describe('a driver image', () => {
       /has no DriverEntry: write `export function DriverEntry/,
       0xc0000263,
     ],
-    ['whose DriverEntry fails', () => faulty('failingentry'), /was not loaded: STATUS_INSUFFICIENT_RESOURCES \(0xC000009A\)/, 0xc000009a],
+    [
+      'whose DriverEntry fails',
+      () => faulty('failingentry'),
+      /was not loaded: STATUS_INSUFFICIENT_RESOURCES \(0xC000009A\)/,
+      0xc000009a,
+    ],
   ]
 
   for (const processors of [1, 2]) {
