@@ -66,7 +66,6 @@ program
   .command('watch')
   .summary('lines, interrupts and latency of a port or HID device, with no driver written')
   .argument('<port>', 'a path: /dev/ttyACM0, COM3, /dev/hidraw0')
-  .addOption(new Option('--board <name>', 'the board file; default: recognised by its USB ids'))
   .addOption(new Option('--seconds <n>', 'how long; default: until Ctrl-C').argParser(integer(1, 86_400)))
   .action(async (port: string, options) => {
     const { watch } = await import('./commands/watch.ts')
@@ -100,7 +99,6 @@ program
   .argument('<board>', 'arduino-uno, button …')
   .addOption(new Option('--pty [link]', 'on a PTY; a symbolic link to it is made at this path').conflicts('usb'))
   .option('--usb', 'as a virtual USB device (Linux with vhci-hcd, as root)', false)
-  .option('--model', 'the behaviour model instead of the emulated firmware', false)
   .addOption(new Option('--seconds <n>', 'how long; default: until Ctrl-C').argParser(integer(1, 86_400)))
   .action(async (board: string, options) => {
     const { sim } = await import('./commands/sim.ts')
@@ -124,6 +122,12 @@ program
     const { explain } = await import('./commands/explain.ts')
     process.stdout.write(`${explain(code)}\n`)
   })
+
+// `dirql monitor … | head` ends when head does
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(ExitCode.Held)
+  throw error
+})
 
 try {
   await program.parseAsync()

@@ -378,6 +378,8 @@ export {
   WRITE_REGISTER_BUFFER_UCHAR,
   WRITE_REGISTER_BUFFER_ULONG,
 } from '../kernel/ke/register.ts'
+// Ours: a wire is slower than a bus.
+export { flush, readFresh } from '../kernel/ke/register.ts'
 export { MmNonCached, MmCached, MmWriteCombined, MmMapIoSpace, MmUnmapIoSpace } from '../kernel/ke/iospace.ts'
 
 // Device queues.
@@ -1048,6 +1050,34 @@ export {
   CM_FULL_RESOURCE_DESCRIPTOR,
   CM_RESOURCE_LIST,
 } from '../kernel/io/resources.ts'
+
+// Registry values of devices.
+export {
+  IoOpenDeviceRegistryKey,
+  PLUGPLAY_REGKEY_CURRENT_HWPROFILE,
+  PLUGPLAY_REGKEY_DEVICE,
+  PLUGPLAY_REGKEY_DRIVER,
+} from '../kernel/io/devicekey.ts'
+export {
+  KEY_ALL_ACCESS,
+  KEY_CREATE_LINK,
+  KEY_CREATE_SUB_KEY,
+  KEY_ENUMERATE_SUB_KEYS,
+  KEY_EXECUTE,
+  KEY_NOTIFY,
+  KEY_QUERY_VALUE,
+  KEY_READ,
+  KEY_SET_VALUE,
+  KEY_VALUE_BASIC_INFORMATION,
+  KEY_VALUE_FULL_INFORMATION,
+  KEY_VALUE_PARTIAL_INFORMATION,
+  KEY_WRITE,
+  KeyValueBasicInformation,
+  KeyValueFullInformation,
+  KeyValuePartialInformation,
+  ZwQueryValueKey,
+} from '../kernel/cm/key.ts'
+export { REG_BINARY, REG_DWORD, REG_EXPAND_SZ, REG_MULTI_SZ, REG_NONE, REG_QWORD, REG_SZ } from '../kernel/cm/values.ts'
 
 // Files.
 export { ZwCreateFile, ZwOpenFile, ZwReadFile, ZwWriteFile } from '../kernel/io/zwfile.ts'

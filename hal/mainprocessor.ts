@@ -12,6 +12,8 @@ export interface Passes {
 
 /** Passes in a row before the event loop gets a turn: a storm starves neither fs nor timers nor messages. */
 const PASSES_PER_TURN = 1000
+/** What an `await` of lets the microtasks before it run. */
+const done = Promise.resolve()
 
 export class MainProcessor implements ProcessorPort {
   readonly #kernel: Passes
@@ -63,7 +65,7 @@ export class MainProcessor implements ProcessorPort {
     while (!this.#isStopped) {
       if (this.runPass()) {
         this.#passes += 1
-        if (this.#passes < PASSES_PER_TURN) await null
+        if (this.#passes < PASSES_PER_TURN) await done
         else await this.turn()
         continue
       }

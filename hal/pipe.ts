@@ -1,11 +1,11 @@
 /** The in-process pipe: carries calls to a board in this process and its frames back, in order, after a delay. */
-import type { BoardEnd, Frame } from './boardhost.ts'
+import type { BoardEnd, BoardEvents } from './boardhost.ts'
 import type { World } from './world.ts'
 
 /** A board that lives in this process. */
 export interface LocalBoard extends BoardEnd {
-  /** Where its frames go. */
-  connect(send: (frame: Frame) => void): void
+  /** A host is there: the begin of a session. What the board says goes to `events`. */
+  connect(events: BoardEvents): void
 }
 
 /** 20 µs each way: about what a short line takes over full-speed USB once it is on its way. */
@@ -17,10 +17,20 @@ export class Pipe implements BoardEnd {
   readonly #board: LocalBoard
   #isOpen = true
 
-  constructor(world: World, board: LocalBoard, receive: (frame: Frame) => void) {
+  constructor(world: World, board: LocalBoard) {
     this.#world = world
     this.#board = board
-    board.connect((frame) => this.#later(() => receive(frame)))
+  }
+
+  /** A session begins: the board starts anew, and what it says arrives at `events`. */
+  connect(events: BoardEvents): void {
+    this.#board.connect({
+      frame: (frame) => this.#later(() => events.frame(frame)),
+      fifo: (device, offset, entries) => this.#later(() => events.fifo(device, offset, entries)),
+      reset: () => this.#later(() => events.reset()),
+      gone: (reason) => this.#later(() => events.gone(reason)),
+      log: (text) => this.#later(() => events.log(text)),
+    })
   }
 
   #later(happen: () => void): void {
@@ -51,6 +61,10 @@ export class Pipe implements BoardEnd {
 
   read(device: number, offset: number, done: (value: number) => void): void {
     this.#later(() => this.#board.read(device, offset, (value) => this.#later(() => done(value))))
+  }
+
+  credit(device: number, offset: number, count: number): void {
+    this.#later(() => this.#board.credit(device, offset, count))
   }
 
   /** Cuts the wire: nothing that is under way arrives. */

@@ -88,8 +88,7 @@ export class ProcessorTurns implements Turns {
     if (Atomics.load(mem.i32, this.#words.token >> 2) !== this.#mine) this.#outOfTurn()
     this.#ran += ticks
     const isOver =
-      this.#ran >= TICKS_PER_TURN ||
-      (!this.#oracle.inOrder && this.#oracle.choose(POINTS_PER_TURN, 'hand-over') === 1)
+      this.#ran >= TICKS_PER_TURN || (!this.#oracle.inOrder && this.#oracle.choose(POINTS_PER_TURN, 'hand-over') === 1)
     if (isOver) this.relax(ticks)
     else this.#advance(ticks)
   }

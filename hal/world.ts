@@ -27,11 +27,28 @@ export class World {
     return this.#heap[0]?.at ?? Number.POSITIVE_INFINITY
   }
 
-  /** Lets `run` happen `delay` ticks (100 ns) from now, behind what is planned for the same time. */
-  after(delay: number, run: () => void): void {
+  /**
+   * Lets `run` happen `delay` ticks (100 ns) from now, behind what is planned for the same time. Gives back what calls
+   * it off; to call off what has happened does nothing.
+   */
+  after(delay: number, run: () => void): () => void {
     const before = this.next
-    this.#push({ at: this.#now() + delay, sequence: this.#sequence++, run })
+    const planned = { at: this.#now() + delay, sequence: this.#sequence++, run }
+    this.#push(planned)
     if (this.next !== before) this.onNext(this.next)
+    return () => this.#callOff(planned)
+  }
+
+  /** It leaves the heap at once: nothing that will not happen makes virtual time leap. */
+  #callOff(planned: Happening): void {
+    const heap = this.#heap
+    const index = heap.indexOf(planned)
+    if (index < 0) return
+    const last = heap.pop() as Happening
+    if (last === planned) return
+    heap[index] = last
+    this.#sink(last, index)
+    this.#rise(heap.indexOf(last))
   }
 
   /** Lets everything happen that is due. Gives back whether something did. */
@@ -50,8 +67,14 @@ export class World {
   }
 
   #push(item: Happening): void {
+    this.#heap.push(item)
+    this.#rise(this.#heap.length - 1)
+  }
+
+  #rise(start: number): void {
     const heap = this.#heap
-    let index = heap.push(item) - 1
+    const item = heap[start] as Happening
+    let index = start
     while (index > 0) {
       const parent = (index - 1) >> 1
       if (!isBefore(item, heap[parent] as Happening)) break
@@ -65,13 +88,13 @@ export class World {
     const heap = this.#heap
     const first = heap[0] as Happening
     const last = heap.pop() as Happening
-    if (heap.length > 0) this.#sink(last)
+    if (heap.length > 0) this.#sink(last, 0)
     return first
   }
 
-  #sink(item: Happening): void {
+  #sink(item: Happening, start: number): void {
     const heap = this.#heap
-    let index = 0
+    let index = start
     for (;;) {
       let child = index * 2 + 1
       if (child >= heap.length) break

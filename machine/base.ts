@@ -16,7 +16,7 @@ import { type Caller, type EventOptions, type UserEvent, type UserFile, UserProc
 import type { SystemReply } from './userservice.ts'
 import type { ImageDescription } from './service.ts'
 
-type BoardSlots = Omit<AllSlots, 'plug' | 'unplug'>
+type BoardSlots = Omit<AllSlots, 'plug' | 'announce' | 'unplug' | 'track' | 'print' | 'isVirtual'>
 
 interface LoadedDriver {
   image: number
@@ -65,9 +65,18 @@ export abstract class BaseMachine implements Machine {
     this.#boards ??= new Boards({
       ...this.slots(),
       plug: (board) => this.outstanding.track(this.call(0, { kind: 'plug', board }) as Promise<BoardSeat>),
+      announce: (board) => this.outstanding.track(this.call(0, { kind: 'announce', board }) as Promise<void>),
       unplug: (board) => this.outstanding.track(this.call(0, { kind: 'unplug', board }) as Promise<void>),
+      track: (promise) => this.outstanding.track(promise),
+      print: this.options.print,
+      isVirtual: this.options.isVirtual,
     })
     return this.#boards
+  }
+
+  /** Gives back what boards hold of this program and its system: ports, threads of emulators. */
+  protected closeBoards(): Promise<void> {
+    return this.#boards?.close() ?? Promise.resolve()
   }
 
   plug(board: BoardOption): Promise<Board> {

@@ -1,44 +1,28 @@
 /** Board files: what hangs on a board, checked before anything is plugged in. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
+import { checkBoard } from './boardcheck.ts'
+import { type BoardFile, boardFile } from './boardschema.ts'
 import { UsageError } from './errors.ts'
-import type { DevicePlan } from './plug.ts'
 
-const name = z.string().regex(/^[a-z][a-z0-9-]*$/, 'a name is lower case letters, digits and hyphens')
-const register = z.strictObject({
-  name: z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'a register is named as in a datasheet: upper case'),
-  offset: z.number().int().min(0).max(2044).multipleOf(4),
-  kind: z.enum(['control', 'status', 'count', 'command', 'fifo']),
-  reset: z.number().int().min(0).max(0xffffffff).default(0),
-})
-const line = z.strictObject({
-  name,
-  dirql: z.number().int().min(3).max(11),
-  mode: z.enum(['latched', 'level']),
-  shared: z.boolean().default(false),
-  snapshot: z.array(z.string()).max(32).default([]),
-})
-const device = z.strictObject({
-  name,
-  hardwareIds: z.array(z.string().min(1)).min(1),
-  registers: z.array(register).default([]),
-  lines: z.array(line).default([]),
-})
-const boardFile = z.strictObject({
-  name,
-  description: z.string().default(''),
-  devices: z.array(device).min(1),
-})
-export type BoardFile = z.infer<typeof boardFile>
+export type { BoardFile } from './boardschema.ts'
+
+/** More is no board file. */
+const LONGEST_BYTES = 1 << 20
 
 /** The board file of `board`: a name in `boards/`, a path, or the file's content. */
 export function readBoardFile(board: string | object): BoardFile {
-  if (typeof board === 'object') return checkBoardFile(board, 'the board that was given')
+  if (typeof board === 'object') return checkBoardFile(board, 'that was given')
   const path = board.endsWith('.json')
     ? board
     : fileURLToPath(new URL(`../boards/${board}/board.json`, import.meta.url))
-  if (!existsSync(path)) throw new UsageError(`board '${board}': there is no file ${path}`)
+  if (!existsSync(path)) {
+    throw new UsageError(
+      `board '${board}': there is no file ${path}; give a name of boards/, or the path of a .json file`,
+    )
+  }
+  if (statSync(path).size > LONGEST_BYTES) throw new UsageError(`board file ${path} is larger than a megabyte`)
   let content: unknown
   try {
     content = JSON.parse(readFileSync(path, 'utf8'))
@@ -50,57 +34,64 @@ export function readBoardFile(board: string | object): BoardFile {
 
 function checkBoardFile(content: unknown, where: string): BoardFile {
   const result = boardFile.safeParse(content)
-  if (!result.success) throw new UsageError(`board file ${where}:\n${z.prettifyError(result.error)}`)
-  checkNames(result.data, where)
-  return result.data
+  const faults = result.success
+    ? checkBoard(result.data)
+    : result.error.issues.map((issue) => `${placeOf(issue.path, content)}: ${remedyOf(issue)}`)
+  if (result.success && faults.length === 0) return result.data
+  const shown = faults.slice(0, MOST_FAULTS).map((fault) => `  ${fault}`)
+  if (faults.length > shown.length) shown.push(`  and ${faults.length - shown.length} more`)
+  throw new UsageError(`board file ${where}:\n${shown.join('\n')}`)
 }
+const MOST_FAULTS = 20
 
-/** What the schema cannot say: names are unique, snapshots name status and count registers, each in one line. */
-function checkNames(file: BoardFile, where: string): void {
-  unique(file.devices, 'device', where)
-  for (const { name: deviceName, registers, lines } of file.devices) {
-    const place = `${where}, device '${deviceName}'`
-    unique(registers, 'register', place)
-    unique(lines, 'line', place)
-    const taken = new Map<string, string>()
-    for (const { name: lineName, snapshot } of lines) {
-      for (const entry of snapshot) {
-        const kind = registers.find((candidate) => candidate.name === entry)?.kind
-        if (kind !== 'status' && kind !== 'count') {
-          throw new UsageError(
-            `board file ${place}: line '${lineName}' has '${entry}' in its snapshot; it must be a status or count register of the device`,
-          )
-        }
-        const other = taken.get(entry)
-        if (other !== undefined) {
-          throw new UsageError(
-            `board file ${place}: '${entry}' is in the snapshots of '${other}' and '${lineName}'; a register is in one at most`,
-          )
-        }
-        taken.set(entry, lineName)
-      }
+/** `devices[1] 'gpio', lines[0] 'button', dirql`: a place in the file, with the names that stand there. */
+function placeOf(path: readonly PropertyKey[], content: unknown): string {
+  const parts: string[] = []
+  let at: unknown = content
+  for (const key of path) {
+    at = typeof at === 'object' && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined
+    if (typeof key !== 'number') {
+      parts.push(String(key))
+      continue
     }
+    const named = (at as { name?: unknown } | undefined)?.name
+    const index = `${parts.pop() ?? ''}[${key}]`
+    parts.push(typeof named === 'string' ? `${index} '${named}'` : index)
+  }
+  return parts.length === 0 ? 'the file' : parts.join(', ')
+}
+
+/** What is wrong and what to write instead. */
+function remedyOf(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return `there is no ${issue.keys.map((key) => `'${key}'`).join(', ')} here; leave it out, or see boards/board.schema.json for what there is`
+    case 'invalid_type':
+      return issue.message.includes('undefined')
+        ? `it is missing; write ${article(issue.expected)}`
+        : `it must be ${article(issue.expected)}`
+    case 'invalid_value':
+      return `it must be one of ${issue.values.map(String).join(', ')}`
+    case 'too_small':
+      return `it must be at least ${String(issue.minimum)}${unitOf(issue.origin)}`
+    case 'too_big':
+      return `it must be at most ${String(issue.maximum)}${unitOf(issue.origin)}`
+    case 'not_multiple_of':
+      return `it must be a multiple of ${issue.divisor}`
+    case 'invalid_union':
+      return unionRemedy(issue)
+    default:
+      return issue.message
   }
 }
 
-function unique(items: readonly { name: string }[], what: string, where: string): void {
-  const seen = new Set<string>()
-  for (const item of items) {
-    if (seen.has(item.name)) throw new UsageError(`board file ${where}: two ${what}s are named '${item.name}'`)
-    seen.add(item.name)
-  }
+function unionRemedy({ errors }: z.core.$ZodIssueInvalidUnion): string {
+  if (errors.length === 0) return "it must be 'serial' or 'hid'" // the one union that is told apart by a key
+  return errors.flatMap((issues) => issues.slice(0, 1).map(remedyOf)).join(', or ')
 }
 
-/** The board's devices as the machine plugs them in. */
-export const devicePlans = (file: BoardFile): DevicePlan[] =>
-  file.devices.map(({ name: deviceName, hardwareIds, registers, lines }) => ({
-    name: deviceName,
-    hardwareIds,
-    registers,
-    lines: lines.map((entry) => ({
-      name: entry.name,
-      level: entry.dirql,
-      latched: entry.mode === 'latched',
-      shared: entry.shared,
-    })),
-  }))
+const article = (what: string): string => `${/^[aeio]/.test(what) ? 'an' : 'a'} ${what === 'int' ? 'integer' : what}`
+function unitOf(origin: string): string {
+  if (origin === 'string') return ' characters long'
+  return origin === 'array' ? ' entries long' : ''
+}

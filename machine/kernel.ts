@@ -2,6 +2,8 @@
 import { initializeObjectManager } from '../kernel/ob/init.ts'
 import { initializeProcesses } from '../kernel/ps/init.ts'
 import { initializeIo } from '../kernel/io/init.ts'
+// It numbers a routine of the kernel's own: in one order on every processor, so before any driver imports it.
+import '../kernel/fsrtl/queue.ts'
 
 export function startKernel(): void {
   initializeObjectManager()

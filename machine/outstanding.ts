@@ -46,6 +46,6 @@ export class Outstanding {
 
   rejectAll(error: Error): void {
     this.#error ??= error
-    for (const reject of [...this.#rejects]) reject(this.#error)
+    for (const reject of Array.from(this.#rejects)) reject(this.#error)
   }
 }

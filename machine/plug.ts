@@ -2,14 +2,19 @@
  * A board is plugged in, on the processors' side: its ring, windows and lines are made in the machine's memory, and its
  * devices reported to the PnP manager with what they got.
  */
+import type { RegisterSpec } from '../classes/device.ts'
 import { attachLine, detachLine, vectorOf } from '../kernel/ke/interrupt.ts'
+import { REGISTER_BYTES } from '../kernel/ke/iospace.ts'
+import type { Parameters } from '../kernel/cm/values.ts'
 import { reportRootDevice, reportRootDeviceMissing } from '../kernel/io/rootbus.ts'
 import { pnpIdle } from '../kernel/io/pnpqueue.ts'
 import type { Resource } from '../kernel/io/resources.ts'
-import { write32, write8 } from '../kernel/mm/access.ts'
+import { read32, write32, write8 } from '../kernel/mm/access.ts'
 import { mem } from '../kernel/mm/memory.ts'
 import { allocate, free } from '../kernel/mm/pool.ts'
 import {
+  fifoSize,
+  initializeFifo,
   isWindowUnused,
   Line,
   LINE_SIZE,
@@ -23,14 +28,8 @@ import {
   WindowState,
 } from '../kernel/ports/device.ts'
 import { STATUS_INSUFFICIENT_RESOURCES } from '../kernel/rtl/status.ts'
+import { boardDevice } from './boardtree.ts'
 import { NtStatusError } from './errors.ts'
-
-export interface RegisterPlan {
-  name: string
-  offset: number
-  kind: 'control' | 'status' | 'count' | 'command' | 'fifo'
-  reset: number
-}
 
 export interface LinePlan {
   name: string
@@ -38,13 +37,40 @@ export interface LinePlan {
   level: number
   latched: boolean
   shared: boolean
+  /** Names of the registers that its frames carry. */
+  snapshot?: readonly string[]
 }
 
-export interface DevicePlan {
+/** What the PnP manager is told of a device, or of a chip on a device's bus. */
+export interface NodePlan {
   name: string
   hardwareIds: string[]
-  registers: RegisterPlan[]
-  lines: LinePlan[]
+  /** Registry values of the device's key. */
+  parameters?: Parameters
+}
+
+/** A line that a device gets, by its number on the board; `shared` when others get it as well. */
+export interface LineGrant {
+  line: number
+  shared: boolean
+}
+
+export interface ChildPlan extends NodePlan {
+  /** On the bus. */
+  address: number
+  /** What its data is called in the board's tree. */
+  file?: string
+  grants: readonly LineGrant[]
+}
+
+export interface DevicePlan extends NodePlan {
+  /** Of docs/hardware; left out for a device whose registers the board file itself tells. */
+  class?: string
+  registers: readonly RegisterSpec[]
+  lines: readonly LinePlan[]
+  /** Default: all of its own lines. */
+  grants?: readonly LineGrant[]
+  children?: readonly ChildPlan[]
 }
 
 /** What the machine must know of a board to plug it in. */
@@ -55,14 +81,21 @@ export interface BoardPlan {
   devices: DevicePlan[]
 }
 
+interface LineSeat {
+  address: number
+  vector: number
+}
+
 /** Where everything of a plugged board lies. */
 export interface BoardSeat {
   ring: number
-  devices: { window: number; lines: { address: number; vector: number }[] }[]
+  devices: { window: number; lines: LineSeat[] }[]
 }
 
 interface Plugged extends BoardSeat {
+  plan: BoardPlan
   pdos: number[]
+  fifos: number[]
 }
 
 const plugged = new Map<number, Plugged>()
@@ -70,38 +103,103 @@ const plugged = new Map<number, Plugged>()
 const vectors = new Map<number, Set<number>>()
 
 const RING_ROOM = 1024
+/** Entries of a FIFO whose register does not say. */
+const FIFO_ROOM = 256
 const KIND = {
   control: RegisterKind.Control,
   status: RegisterKind.Status,
   count: RegisterKind.Count,
   command: RegisterKind.Command,
   fifo: RegisterKind.Fifo,
+  level: RegisterKind.Level,
 } as const
 
-/** @irql PASSIVE_LEVEL, on a system thread */
-export async function plugBoard(plan: BoardPlan): Promise<BoardSeat> {
+/**
+ * Makes the board's seat: from here on it can be served. Its devices are not reported yet.
+ *
+ * @irql PASSIVE_LEVEL, on a system thread
+ */
+export function plugBoard(plan: BoardPlan): BoardSeat {
   freeGone()
   const ring = need(ringSize(RING_ROOM), 'Ring')
   write32(ring + Ring.Room, RING_ROOM)
   write32(ring + Ring.Board, plan.number)
+  const fifos: number[] = []
   let lineNumber = 0
   const devices = plan.devices.map((device, index) => {
-    const window = makeWindow(device, index, ring, plan.number)
+    const window = makeWindow(device, index, ring, plan.number, fifos)
     const lines = device.lines.map((line) => makeLine(line, lineNumber++, ring, window))
     return { window, lines }
   })
-  const pdos = plan.devices.map((device, index) =>
-    reportRootDevice({
-      hardwareIds: device.hardwareIds,
-      instanceId: `${plan.name}-${device.name}`,
-      description: `${device.name} of ${plan.name}`,
-      resources: resourcesOf(device, devices[index] as BoardSeat['devices'][number]),
-    }),
-  )
-  plugged.set(plan.number, { ring, devices, pdos })
-  await pnpIdle()
+  plugged.set(plan.number, { plan, ring, devices, pdos: [], fifos })
   return { ring, devices }
 }
+
+/** Reports the devices of a board that is served: drivers are found and started, and may ask it. @irql PASSIVE_LEVEL */
+export async function announceBoard(number: number): Promise<void> {
+  const board = plugged.get(number)
+  if (board === undefined) return
+  const { plan, devices } = board
+  const reported = plan.devices.map((device, index) => report(plan, device, index, devices))
+  const planted = plan.devices.map((device, index) => {
+    const { window, lines } = devices[index] as BoardSeat['devices'][number]
+    const interrupts = device.lines.map((line, own) => interruptOf(line, lines[own] as LineSeat, line.shared))
+    return { plan: device, memory: memoryOf(window, true), interrupts, pdos: reported[index] as number[] }
+  })
+  board.pdos = [...reported.flat(), reportRootDevice(boardDevice(plan, planted))]
+  await pnpIdle()
+}
+
+/** Reports a device and the chips on its bus, which all get its window. */
+function report(board: BoardPlan, device: DevicePlan, index: number, seats: BoardSeat['devices']): number[] {
+  const { window } = seats[index] as BoardSeat['devices'][number]
+  const children = device.children ?? []
+  const memory = memoryOf(window, children.length > 0)
+  const plans = board.devices.flatMap(({ lines }) => lines)
+  const lines = seats.flatMap((seat) => seat.lines)
+  const interrupts = (grants: readonly LineGrant[]): Resource[] =>
+    grants.map(({ line, shared }) => interruptOf(plans[line] as LinePlan, lines[line] as LineSeat, shared))
+  const own = reportRootDevice({
+    hardwareIds: device.hardwareIds,
+    instanceId: `${board.name}-${device.name}`,
+    description: `${device.name} of ${board.name}`,
+    resources: [memory, ...interrupts(device.grants ?? allOf(board, index))],
+    ...(device.parameters && { parameters: device.parameters }),
+  })
+  const chips = children.map((child) =>
+    reportRootDevice({
+      hardwareIds: child.hardwareIds,
+      instanceId: `${board.name}-${device.name}-${child.name}`,
+      description: `${child.name} on ${device.name} of ${board.name}`,
+      location: `${board.name} ${device.name} 0x${child.address.toString(16)}`,
+      address: child.address,
+      resources: [memory, ...interrupts(child.grants)],
+      ...(child.parameters && { parameters: child.parameters }),
+    }),
+  )
+  return [own, ...chips]
+}
+
+/** All lines of the board's `index`th device. */
+function allOf({ devices }: BoardPlan, index: number): LineGrant[] {
+  const first = devices.slice(0, index).reduce((count, { lines }) => count + lines.length, 0)
+  return (devices[index] as DevicePlan).lines.map(({ shared }, line) => ({ line: first + line, shared }))
+}
+
+const memoryOf = (start: number, shared: boolean): Resource => ({
+  kind: 'memory',
+  start,
+  length: REGISTER_BYTES,
+  shared,
+})
+
+const interruptOf = ({ level, latched }: LinePlan, { vector }: LineSeat, shared: boolean): Resource => ({
+  kind: 'interrupt',
+  vector,
+  level,
+  latched,
+  shared,
+})
 
 function need(size: number, tag: string): number {
   const address = allocate(size, tag)
@@ -109,11 +207,17 @@ function need(size: number, tag: string): number {
   throw new NtStatusError(STATUS_INSUFFICIENT_RESOURCES, 'the pool has no room for the board')
 }
 
-function makeWindow(device: DevicePlan, index: number, ring: number, board: number): number {
+function makeWindow(device: DevicePlan, index: number, ring: number, board: number, fifos: number[]): number {
   const window = need(WINDOW_SIZE, 'Wind')
   for (const { offset, kind, reset } of device.registers) {
     write8(window + Window.Kinds + (offset >> 2), KIND[kind])
-    write32(window + offset, reset)
+    write32(window + offset, reset ?? 0)
+  }
+  for (const { offset, room, width } of device.registers.filter(({ kind }) => kind === 'fifo')) {
+    write32(window + offset, room === 0 ? 0 : makeFifo(room ?? FIFO_ROOM, width ?? 1, fifos))
+  }
+  for (const { offset, of } of device.registers.filter(({ kind }) => kind === 'level')) {
+    write32(window + offset, of === undefined ? 0 : read32(window + of))
   }
   write32(window + Window.Ring, ring)
   write32(window + Window.Device, index)
@@ -121,6 +225,13 @@ function makeWindow(device: DevicePlan, index: number, ring: number, board: numb
   write32(window + Window.State, WindowState.Present)
   write32(window + Window.Magic, WINDOW_MAGIC)
   return window
+}
+
+function makeFifo(room: number, width: 1 | 4, fifos: number[]): number {
+  const fifo = need(fifoSize(room, width), 'Fifo')
+  initializeFifo(mem, fifo, room, width)
+  fifos.push(fifo)
+  return fifo
 }
 
 function makeLine(plan: LinePlan, number: number, ring: number, window: number): { address: number; vector: number } {
@@ -142,20 +253,6 @@ function freeNumber(level: number): number {
   while (used.has(number)) number += 1
   used.add(number)
   return number
-}
-
-function resourcesOf(device: DevicePlan, seat: BoardSeat['devices'][number]): Resource[] {
-  const memory: Resource = { kind: 'memory', start: seat.window, length: WINDOW_SIZE / 2 }
-  const interrupts = device.lines.map(
-    ({ level, latched, shared }, index): Resource => ({
-      kind: 'interrupt',
-      vector: (seat.lines[index] as { vector: number }).vector,
-      level,
-      latched,
-      shared,
-    }),
-  )
-  return [memory, ...interrupts]
 }
 
 /** The board is gone: its windows read all ones, its drivers get SURPRISE_REMOVAL. @irql PASSIVE_LEVEL */
@@ -190,6 +287,7 @@ function freeGone(): void {
       continue
     }
     for (const { window } of board.devices) free(window)
+    for (const fifo of board.fifos) free(fifo)
     free(board.ring)
   }
 }

@@ -16,6 +16,7 @@ export type Request =
   | { kind: 'inspect' }
   | { kind: 'system-call'; process: number; token: number; request: SystemCall }
   | { kind: 'plug'; board: BoardPlan }
+  | { kind: 'announce'; board: number }
   | { kind: 'unplug'; board: number }
 
 export interface Call {

@@ -9,12 +9,11 @@ import { loadDriver, referenceDriver, unloadDriver } from '../kernel/io/driver.t
 import { dereferenceObject } from '../kernel/ob/reference.ts'
 import { createBaseNamedObjects } from '../kernel/ob/init.ts'
 import { createThread } from '../kernel/ps/thread.ts'
-import { ports } from '../kernel/ports/ports.ts'
 import type { Pvoid } from '../kernel/rtl/struct.ts'
 import { NT_SUCCESS, STATUS_DRIVER_ENTRYPOINT_NOT_FOUND, STATUS_INVALID_IMAGE_FORMAT } from '../kernel/rtl/status.ts'
 import { LoadError, statusText } from './errors.ts'
 import { inspect } from './inspect.ts'
-import { plugBoard, unplugBoard } from './plug.ts'
+import { announceBoard, plugBoard, unplugBoard } from './plug.ts'
 import type { Request } from './protocol.ts'
 import { type SystemCall, systemCall } from './userservice.ts'
 
@@ -37,6 +36,8 @@ export async function serve(request: Request): Promise<unknown> {
       return serveProgram(request.process, request.request, request.token)
     case 'plug':
       return runOnThread(() => plugBoard(request.board))
+    case 'announce':
+      return runOnThread(() => announceBoard(request.board))
     case 'unplug':
       return runOnThread(() => unplugBoard(request.board))
     case 'inspect':

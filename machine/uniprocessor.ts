@@ -247,7 +247,7 @@ export class Uniprocessor extends BaseMachine {
     cpu.isProcessor = false
     stopped.error = null
     useMemory(viewMemory(new SharedArrayBuffer(0)))
-    await Promise.resolve()
+    await this.closeBoards()
   }
 }
 

@@ -23,6 +23,22 @@ export interface Change {
   path: string
 }
 
+/** An entry of a directory. */
+export interface DirectoryEntry {
+  name: string
+  isDirectory: boolean
+  /** Bytes, where the driver knows. */
+  size: number
+}
+
+/** What a file is. */
+export interface FileInfo {
+  isDirectory: boolean
+  size: number
+  /** It is gone, but for those who have it open. */
+  isDeleted: boolean
+}
+
 export interface WatchOptions extends CallOptions {
   /** FILE_NOTIFY_CHANGE_… bits; default all names, sizes and writes. */
   filter?: number
@@ -36,6 +52,10 @@ const STATUS_NOTIFY_ENUM_DIR = 0x10c
 const STATUS_NOTIFY_CLEANUP = 0x10b
 const STATUS_TIMEOUT = 0x102
 const STATUS_ALERTED = 0x101
+const STATUS_NO_MORE_FILES = 0x80000006 | 0
+const STATUS_NO_SUCH_FILE = 0xc000000f | 0
+const STANDARD_INFORMATION = 5
+const ATTRIBUTE_DIRECTORY = 0x10
 const ACTIONS = [undefined, 'added', 'removed', 'modified', 'renamed-from', 'renamed-to'] as const
 const FILE_OPEN = 1
 
@@ -159,6 +179,30 @@ export class UserFile implements AsyncDisposable {
     return reply.data ?? new Uint8Array(0)
   }
 
+  /** The entries of this directory. */
+  async list({ signal }: CallOptions = {}): Promise<DirectoryEntry[]> {
+    const entries: DirectoryEntry[] = []
+    for (let restart = true; ; restart = false) {
+      const request: SystemCall = { call: 'list', handle: this.handle, length: 4096, restart }
+      const reply = await this.#process.call(request, signal === undefined ? {} : { signal })
+      if (reply.status === STATUS_NO_MORE_FILES || reply.status === STATUS_NO_SUCH_FILE) return entries
+      entries.push(...entriesIn(check(reply, `list ${this.#path}`).data ?? new Uint8Array(0)))
+    }
+  }
+
+  /** What this file is. */
+  async info({ signal }: CallOptions = {}): Promise<FileInfo> {
+    const request: SystemCall = { call: 'info', handle: this.handle, class: STANDARD_INFORMATION, length: 24 }
+    const { data } = await this.#call(request, 'info', signal)
+    const bytes = data ?? new Uint8Array(24)
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    return {
+      isDirectory: view.getUint8(21) !== 0,
+      size: Number(view.getBigInt64(8, true)),
+      isDeleted: view.getUint8(20) !== 0,
+    }
+  }
+
   /** Changes in this directory, as they come; ends when the file is closed or `signal` aborts. */
   async *watch({ filter = 0x15b, tree = false, signal }: WatchOptions = {}): AsyncGenerator<Change, void> {
     while (!this.#isClosed) {
@@ -194,6 +238,22 @@ function* changesIn(data: Uint8Array): Generator<Change> {
     const action = ACTIONS[view.getUint32(offset + 4, true)] ?? 'modified'
     const length = view.getUint32(offset + 8, true)
     yield { action, path: new TextDecoder('utf-16le').decode(data.subarray(offset + 12, offset + 12 + length)) }
+    if (next === 0) return
+    offset += next
+  }
+}
+
+/** Records of FILE_BOTH_DIR_INFORMATION. */
+function* entriesIn(data: Uint8Array): Generator<DirectoryEntry> {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
+  for (let offset = 0; data.length >= offset + 94; ) {
+    const next = view.getUint32(offset, true)
+    const length = view.getUint32(offset + 60, true)
+    yield {
+      name: new TextDecoder('utf-16le').decode(data.subarray(offset + 94, offset + 94 + length)),
+      isDirectory: (view.getUint32(offset + 56, true) & ATTRIBUTE_DIRECTORY) !== 0,
+      size: Number(view.getBigInt64(offset + 40, true)),
+    }
     if (next === 0) return
     offset += next
   }

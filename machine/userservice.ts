@@ -9,6 +9,7 @@ import {
   notifyChange,
   openFile,
   queryDirectory,
+  queryInformation,
   readFile,
   writeFile,
 } from '../kernel/io/syscall.ts'
@@ -18,9 +19,10 @@ import { waitForHandle } from '../kernel/ob/wait.ts'
 import { openWithHandle } from '../kernel/ob/services.ts'
 import { OBJ_OPENIF } from '../kernel/ob/attributes.ts'
 import { createProcess, exitProcess } from '../kernel/ps/process.ts'
+import { wrongField } from './requestcheck.ts'
 import { STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER } from '../kernel/rtl/status.ts'
 
-/** What a program may ask; every field is checked where it is used. */
+/** What a program may ask. The fields' kinds are checked first, what they say where it is used. */
 export type SystemCall =
   | { call: 'open'; path: string; access: number; disposition: number }
   | { call: 'close'; handle: number }
@@ -29,6 +31,7 @@ export type SystemCall =
   | { call: 'ioctl'; handle: number; code: number; input: Uint8Array; output: number }
   | { call: 'notify'; handle: number; filter: number; tree: boolean; length: number }
   | { call: 'list'; handle: number; length: number; restart: boolean }
+  | { call: 'info'; handle: number; class: number; length: number }
   | { call: 'create-event'; name: string | null; type: number; state: boolean }
   | { call: 'open-event'; name: string }
   | { call: 'set-event' | 'reset-event'; handle: number }
@@ -50,6 +53,8 @@ const waiting = new Map<number, number>()
 
 /** Serves one call of `process`. `token` names it for `cancel`. */
 export async function systemCall(process: number, request: SystemCall, token: number): Promise<SystemReply> {
+  const wrong = wrongField(request)
+  if (wrong !== null) return { status: STATUS_INVALID_PARAMETER, reason: `'${wrong}' is not what this call takes` }
   switch (request.call) {
     case 'open':
       return openFile(request.path, request.access, { disposition: request.disposition })
@@ -65,6 +70,8 @@ export async function systemCall(process: number, request: SystemCall, token: nu
       return notifyChange(request.handle, request.filter, request.tree, request.length, token)
     case 'list':
       return queryDirectory(request.handle, request.length, { restart: request.restart }, token)
+    case 'info':
+      return queryInformation(request.handle, request.length, request.class, token)
     case 'create-event':
       return createUserEvent(request.name, request.type, request.state)
     case 'open-event':

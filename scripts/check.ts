@@ -13,6 +13,7 @@ const checks: Check[] = [
   { name: 'types', program: 'typescript/bin/tsc', args: ['--noEmit', '-p', 'tsconfig.json', '--pretty', 'false'] },
   { name: 'lint', program: 'oxlint/bin/oxlint', args: ['--type-aware', '--deny-warnings', '--format=unix'] },
   { name: 'format', program: '@biomejs/biome/bin/biome', args: ['format', '--colors=off', '--max-diagnostics=50'] },
+  { name: 'firmware', program: '../scripts/firmware.ts', args: [] },
   { name: 'tidy', program: 'vitest/vitest.mjs', args: ['run', '--no-color', 'test/tidy.test.ts'] },
 ]
 

@@ -3,11 +3,13 @@
 import { randomInt } from 'node:crypto'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { BugCheckError } from '../machine/index.ts'
+import { fuzz } from '../soak/fuzz.ts'
 import { handover } from '../soak/handover.ts'
 import { locks } from '../soak/locks.ts'
 import type { Progress, Soak, SoakOutcome } from '../soak/soak.ts'
+import { wire } from '../soak/wire.ts'
 
-const SOAKS: readonly Soak[] = [locks, handover]
+const SOAKS: readonly Soak[] = [locks, handover, wire, fuzz]
 const HELD = 0
 const LOST = 1
 const USAGE = 2
@@ -18,6 +20,7 @@ interface Options {
   count: number
   seed: number
   json: boolean
+  loss?: number
 }
 
 function integer(least: number): (text: string) => number {
@@ -26,6 +29,12 @@ function integer(least: number): (text: string) => number {
     if (Number.isSafeInteger(number) && number >= least && number <= 0xffffffff && text.trim() !== '') return number
     throw new InvalidArgumentError(`It must be an integer from ${least} to ${0xffffffff}.`)
   }
+}
+
+function percent(text: string): number {
+  const number = Number(text)
+  if (number >= 0 && number <= 20 && text.trim() !== '') return number
+  throw new InvalidArgumentError('It must be a number from 0 to 20: with more nothing arrives any more.')
 }
 
 /** A bar for people, redrawn in place; nothing where nobody looks. */
@@ -41,16 +50,16 @@ function progressBar(): { show: Progress; end: () => void } {
   }
 }
 
-async function soak(one: Soak, { count, seed, json }: Options): Promise<number> {
+async function soak(one: Soak, { count, seed, json, loss }: Options): Promise<number> {
   // First and last, so that it is there however the run ends.
   const sayHow = (): void =>
     console.error(
-      `seed ${seed}: npm run -s soak -- ${one.name} --count ${count} --seed ${seed}${json ? ' --json' : ''}`,
+      `seed ${seed}: npm run -s soak -- ${one.name} --count ${count} ${loss === undefined ? '' : `--loss ${loss} `}--seed ${seed}${json ? ' --json' : ''}`,
     )
   const bar = progressBar()
   sayHow()
   try {
-    const outcome = await one.run({ count, seed, progress: bar.show })
+    const outcome = await one.run({ count, seed, progress: bar.show, ...(loss === undefined ? {} : { loss }) })
     bar.end()
     report(outcome, json)
     return outcome.held ? HELD : LOST
@@ -88,7 +97,7 @@ const program = new Command('soak')
   .showHelpAfterError('(--help lists the soaks and their options)')
 
 for (const one of SOAKS) {
-  program
+  const command = program
     .command(one.name)
     .summary(one.summary)
     .description(`The soak '${one.name}': ${one.summary}.`)
@@ -98,10 +107,13 @@ for (const one of SOAKS) {
     )
     .option('--json', 'print one JSON object on standard output, and nothing else there', false)
     .exitOverride()
-    .action(async ({ count, seed, json }: Partial<Options>) => {
+    .action(async ({ count, seed, json, loss }: Partial<Options>) => {
       const options = { count: count ?? one.count, seed: seed ?? randomInt(0x1_0000_0000), json: json ?? false }
-      process.exitCode = await soak(one, options)
+      process.exitCode = await soak(one, loss === undefined ? options : { ...options, loss })
     })
+  if (one.loss !== undefined) {
+    command.addOption(new Option('--loss <percent>', 'bytes damaged each way').argParser(percent).default(one.loss))
+  }
 }
 
 try {

@@ -7,6 +7,8 @@ export interface SoakRun {
   /** How often what is soaked is to happen. */
   count: number
   seed: number
+  /** Per cent of bytes damaged, where the soak has such a thing. */
+  loss?: number
   progress: Progress
 }
 
@@ -25,5 +27,7 @@ export interface Soak {
   summary: string
   /** The count when none is given. */
   count: number
+  /** Per cent of bytes damaged when none is given; where it is left out, there is no --loss. */
+  loss?: number
   run(run: SoakRun): Promise<SoakOutcome>
 }

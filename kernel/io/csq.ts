@@ -128,6 +128,8 @@ function withLock<R>(csq: number, body: () => R): R {
  * STATUS_PENDING. `Context` stands for the IRP in IoCsqRemoveIrp.
  *
  * @irql <= DISPATCH_LEVEL
+ * @deviates (decision 0022) an IRP that was cancelled before is inserted, taken out again and completed by
+ *   CsqCompleteCanceledIrp; Windows' page says that it is not inserted
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-iocsqinsertirp
  */
 export function IoCsqInsertIrp(Csq: IO_CSQ, Irp_: IRP, Context_: IO_CSQ_IRP_CONTEXT | null): void {

@@ -10,6 +10,7 @@ import { UNICODE_STRING } from '../rtl/string.ts'
 import {
   discardIrp,
   irpFor,
+  makeSystemBuffer,
   setControlBuffers,
   setControlStack,
   setTransferBuffers,
@@ -17,7 +18,9 @@ import {
 } from './build.ts'
 import {
   IRP_MJ_DEVICE_CONTROL,
+  IRP_INPUT_OPERATION,
   IRP_MJ_DIRECTORY_CONTROL,
+  IRP_MJ_QUERY_INFORMATION,
   IRP_MJ_READ,
   IRP_MJ_WRITE,
   IRP_MN_NOTIFY_CHANGE_DIRECTORY,
@@ -169,6 +172,24 @@ export async function queryDirectory(
   })
   if (name !== 0) free(name, 'IoNm')
   return outcome
+}
+
+/** Asks what a file is. The answer goes through a system buffer, whatever the device's flags say. */
+export function queryInformation(
+  request: FileRequest,
+  buffer: number,
+  length: number,
+  informationClass: number,
+): Promise<Outcome> {
+  return send(request, length, (irp) => {
+    const stack = new IO_STACK_LOCATION(nextStack(irp))
+    stack.MajorFunction = IRP_MJ_QUERY_INFORMATION
+    stack.Parameters.QueryFile.Length = length
+    stack.Parameters.QueryFile.FileInformationClass = informationClass
+    write32(irp + Irp.UserBuffer, buffer)
+    write32(irp + Irp.Flags, read32(irp + Irp.Flags) | IRP_INPUT_OPERATION)
+    return makeSystemBuffer(irp, length, buffer, 0)
+  })
 }
 
 function setDirectory(irp: number, minor: number, flags: number): void {

@@ -161,6 +161,7 @@ export type ConnectInterrupt =
  * @returns STATUS_SUCCESS; STATUS_INVALID_PARAMETER for a mask without a processor of the machine, an Irql that is
  *   not the vector's, a SynchronizeIrql below it, FloatingSave, or a vector that is in use and not shared alike;
  *   STATUS_INSUFFICIENT_RESOURCES
+ * @deviates (decision 0012) one interrupt object: the lowest processor of the mask dispatches the vector
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-ioconnectinterrupt
  */
 export function IoConnectInterrupt(parameters: ConnectInterrupt): NTSTATUS {

@@ -351,8 +351,8 @@ export function setCompletion(irp: number, routine: number, context: Pvoid, when
  *
  * @irql <= DISPATCH_LEVEL
  * @returns STATUS_SUCCESS
- * @deviates A driver with an IRP below it is not unloaded while its devices are open, so nothing is allocated here and
- *   STATUS_INSUFFICIENT_RESOURCES is never returned.
+ * @deviates (decision 0021) A driver with an IRP below it is not unloaded while its devices are open, so nothing is
+ *   allocated here and STATUS_INSUFFICIENT_RESOURCES is never returned.
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-iosetcompletionroutineex
  */
 export function IoSetCompletionRoutineEx(

@@ -23,7 +23,7 @@ export const Internal = 0
 export const PNPBus = 15
 
 /** More than a board has. */
-const MOST_DESCRIPTORS = 32
+export const MOST_DESCRIPTORS = 32
 
 const CmInterrupt = struct('CM_INTERRUPT', {
   Level: ULONG, // DIRQL

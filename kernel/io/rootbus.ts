@@ -3,8 +3,9 @@
  *
  * Its driver, \Driver\PnpManager, is the kernel's own, and speaks to the PnP manager like any other bus driver.
  */
-import { read32, read8, write32, write8 } from '../mm/access.ts'
+import { read32, read8, readU32, write32, write8 } from '../mm/access.ts'
 import { allocate } from '../mm/pool.ts'
+import { allocateValues, freeValues, type Parameters } from '../cm/values.ts'
 import { kernelRoutine, routineId } from '../ke/image.ts'
 import { readyThread } from '../ke/start.ts'
 import { allocateText, freeText } from '../ob/attributes.ts'
@@ -50,6 +51,7 @@ import {
   type DEVICE_CAPABILITIES,
   DEVICE_RELATIONS,
   DeviceTextDescription,
+  DeviceTextLocationInformation,
   TargetDeviceRelation,
 } from './pnpirp.ts'
 import { pnpThread } from './pnpmanager.ts'
@@ -66,6 +68,9 @@ const ROOT_DEVICE = struct('PNP_ROOT_DEVICE', {
   InstanceId: ULONG,
   Description: ULONG,
   Resources: ULONG, // CM_RESOURCE_LIST
+  Location: ULONG,
+  Address: ULONG, // on its bus; all ones: it has none
+  Parameters: ULONG, // block of registry values
 })
 const Extension = ROOT_DEVICE.offsets
 const extensionOf = (device: number): number => read32(device + Device.DeviceExtension)
@@ -113,6 +118,12 @@ export interface RootDevice {
   instanceId: string
   description?: string
   resources?: readonly Resource[]
+  /** Where it is, for people. */
+  location?: string
+  /** On its bus. */
+  address?: number
+  /** Values of its registry key. */
+  parameters?: Parameters
   /** Started without a driver, too. */
   rawDeviceOk?: boolean
 }
@@ -135,10 +146,19 @@ export function reportRootDevice(wanted: RootDevice): number {
   write32(extension + Extension.InstanceId, allocateText(`${wanted.instanceId}\0`))
   write32(extension + Extension.Description, allocateText(`${wanted.description ?? wanted.hardwareIds[0]}\0`))
   write32(extension + Extension.Resources, allocateResources(wanted.resources ?? [])?.address ?? 0)
+  write32(extension + Extension.Location, wanted.location === undefined ? 0 : allocateText(`${wanted.location}\0`))
+  write32(extension + Extension.Address, wanted.address ?? NO_ADDRESS)
+  write32(extension + Extension.Parameters, allocateValues(wanted.parameters ?? {}))
   write8(extension + Extension.IsListed, 1)
   invalidateRoot()
   return pdo
 }
+
+const NO_ADDRESS = 0xffffffff
+
+/** The registry values of a device of this bus; 0 for another device. */
+export const parametersOf = (pdo: number): number =>
+  read32(pdo + Device.DriverObject) === rootDriver() ? read32(extensionOf(pdo) + Extension.Parameters) : 0
 
 const listText = (texts: readonly string[]): string => `${texts.map((text) => `${text}\0`).join('')}\0`
 
@@ -199,8 +219,7 @@ function answer(device: number, { MinorFunction, Parameters }: IO_STACK_LOCATION
     case IRP_MN_QUERY_ID:
       return idOf(extension, Parameters.QueryId.IdType)
     case IRP_MN_QUERY_DEVICE_TEXT:
-      if (Parameters.QueryDeviceText.DeviceTextType !== DeviceTextDescription) return UNKNOWN
-      return given(copyText(read32(extension + Extension.Description), false))
+      return textOf(extension, Parameters.QueryDeviceText.DeviceTextType)
     case IRP_MN_QUERY_CAPABILITIES:
       return fillCapabilities(extension, Parameters.DeviceCapabilities.Capabilities as unknown as DEVICE_CAPABILITIES)
     case IRP_MN_QUERY_RESOURCES:
@@ -244,6 +263,12 @@ function idOf(extension: number, type: number): Answer {
   }
 }
 
+function textOf(extension: number, type: number): Answer {
+  const isKnown = type === DeviceTextDescription || type === DeviceTextLocationInformation
+  const text = isKnown ? read32(extension + (type === DeviceTextDescription ? Extension.Description : Extension.Location)) : 0
+  return text === 0 ? UNKNOWN : given(copyText(text, false))
+}
+
 /** A copy of the first text at `address`, or of the whole list. */
 function copyText(address: number, isList: boolean): number {
   const texts = textsAt(address)
@@ -252,18 +277,29 @@ function copyText(address: number, isList: boolean): number {
 
 function fillCapabilities(extension: number, capabilities: DEVICE_CAPABILITIES): Answer {
   capabilities.Capabilities |= read32(extension + Extension.Capabilities)
+  capabilities.Address = readU32(extension + Extension.Address)
   return [STATUS_SUCCESS, 0]
 }
+
+const TEXTS = [
+  Extension.HardwareIds,
+  Extension.CompatibleIds,
+  Extension.InstanceId,
+  Extension.Description,
+  Extension.Location,
+] as const
 
 /** The device is deleted when the bus does not list it any more; else it may be started again. */
 function removeRootDevice(device: number, irp: number): NTSTATUS {
   const status = complete(irp, STATUS_SUCCESS, 0)
   const extension = extensionOf(device)
   if (read8(extension + Extension.IsListed) !== 0) return status
-  for (const text of [Extension.HardwareIds, Extension.CompatibleIds, Extension.InstanceId, Extension.Description]) {
+  for (const text of TEXTS) {
     freeText(read32(extension + text))
     write32(extension + text, 0)
   }
+  freeValues(read32(extension + Extension.Parameters))
+  write32(extension + Extension.Parameters, 0)
   freeResources(read32(extension + Extension.Resources))
   write32(extension + Extension.Resources, 0)
   IoDeleteDevice(new DEVICE_OBJECT(device))

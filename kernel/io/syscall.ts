@@ -38,6 +38,7 @@ import {
   type FileRequest,
   notifyDirectory,
   queryDirectory as queryFileDirectory,
+  queryInformation as queryFileInformation,
   transfer,
 } from './fileio.ts'
 import { fileType, type OpenPacket, openPacket } from './open.ts'
@@ -176,6 +177,14 @@ export function queryDirectory(
   const { informationClass = FileBothDirectoryInformation, pattern = null, restart = false, single = false } = query
   return onFile(handle, FILE_LIST_DIRECTORY, token, length, null, (request, buffer) =>
     queryFileDirectory(request, buffer, length, { informationClass, pattern, restart, single }),
+  )
+}
+
+/** Asks what a file is; the answer is the layout of `informationClass`. @irql PASSIVE_LEVEL */
+export function queryInformation(handle: number, length: number, informationClass: number, token = 0): Promise<Reply> {
+  if (!isWord(informationClass)) return Promise.resolve(refused(STATUS_INVALID_PARAMETER))
+  return onFile(handle, 0, token, length, null, (request, buffer) =>
+    queryFileInformation(request, buffer, length, informationClass),
   )
 }
 

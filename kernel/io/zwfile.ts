@@ -119,8 +119,8 @@ interface Transfer {
  * @irql PASSIVE_LEVEL
  * @returns the request's status; STATUS_INVALID_HANDLE when the handle is not open; STATUS_OBJECT_TYPE_MISMATCH when it
  *   is no file's; STATUS_INSUFFICIENT_RESOURCES
- * @deviates Waits also where Windows would return STATUS_PENDING (a file opened without FILE_SYNCHRONOUS_IO_…): there are
- *   no APCs, and callers that treat STATUS_PENDING right see no difference.
+ * @deviates (decision 0020) Waits also where Windows would return STATUS_PENDING (a file opened without
+ *   FILE_SYNCHRONOUS_IO_…): there are no APCs, and callers that treat STATUS_PENDING right see no difference.
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-zwreadfile
  */
 export function ZwReadFile(read: Transfer): Promise<NTSTATUS> {
@@ -133,7 +133,7 @@ export function ZwReadFile(read: Transfer): Promise<NTSTATUS> {
  *
  * @irql PASSIVE_LEVEL
  * @returns as ZwReadFile
- * @deviates As ZwReadFile.
+ * @deviates (decision 0020) As ZwReadFile.
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-zwwritefile
  */
 export function ZwWriteFile(write: Transfer): Promise<NTSTATUS> {
@@ -164,7 +164,7 @@ interface DeviceControl {
  *
  * @irql PASSIVE_LEVEL
  * @returns as ZwReadFile
- * @deviates As ZwReadFile.
+ * @deviates (decision 0020) As ZwReadFile.
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/ntifs/nf-ntifs-zwdeviceiocontrolfile
  */
 export function ZwDeviceIoControlFile(request: DeviceControl): Promise<NTSTATUS> {

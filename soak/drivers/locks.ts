@@ -159,7 +159,7 @@ export async function synchronizationEvent({ address, rounds }: Rounds): Promise
     increment(counted)
     KeSetEvent(event, IO_NO_INCREMENT, false)
   }
-  ZwClose(handle.value)
+  await ZwClose(handle.value)
 }
 
 /** Connects the ISR to this processor. */

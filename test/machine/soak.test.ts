@@ -58,6 +58,29 @@ describe('soak handover', () => {
   })
 })
 
+describe('soak wire', () => {
+  test.each(['1', '10'])('with %s per cent of the bytes damaged loses, doubles and reorders nothing', async (loss) => {
+    const { code, stdout, stderr } = await soak('wire', '--count', '2000', '--loss', loss, '--json')
+    const { retransmissions, ...result } = JSON.parse(stdout) as { retransmissions: number }
+    expect(result, stderr).toEqual({ soak: 'wire', count: 2000, lost: 0, doubled: 0, reordered: 0 })
+    expect(retransmissions).toBeGreaterThan(0)
+    expect(code).toBe(0)
+  })
+
+  test('does the same for the same seed', async () => {
+    const runs = await Promise.all([1, 2].map(() => soak('wire', '--count', '500', '--seed', '3', '--json')))
+    expect(runs[0]?.stdout).toBe(runs[1]?.stdout)
+  })
+})
+
+describe('soak fuzz', () => {
+  test('finds nothing that crashes or hangs', async () => {
+    const { code, stdout, stderr } = await soak('fuzz', '--count', '6000', '--json')
+    expect(JSON.parse(stdout), stderr).toEqual({ soak: 'fuzz', count: 6000, crashes: 0, hangs: 0 })
+    expect(code).toBe(0)
+  })
+})
+
 describe('soak, called wrongly, exits with 2 and says', () => {
   test.each([
     [['nope'], "unknown command 'nope'"],
@@ -65,6 +88,8 @@ describe('soak, called wrongly, exits with 2 and says', () => {
     [['locks', '--count', '0'], "'0' is invalid. It must be an integer"],
     [['locks', '--seed', '-1'], "'-1' is invalid. It must be an integer"],
     [['locks', '--cuont', '5'], '--count'],
+    [['wire', '--loss', '90'], "'90' is invalid. It must be a number from 0 to 20"],
+    [['locks', '--loss', '1'], "unknown option '--loss'"],
     [['locks', 'more'], 'too many arguments'],
     [[], 'Usage: soak'],
   ])('%j: %s', async (args, text) => {
@@ -76,6 +101,6 @@ describe('soak, called wrongly, exits with 2 and says', () => {
   test('and --help, which is right, exits with 0', async () => {
     const { code, stdout } = await soak('--help')
     expect(code).toBe(0)
-    for (const name of ['locks', 'handover']) expect(stdout).toContain(name)
+    for (const name of ['locks', 'handover', 'wire', 'fuzz']) expect(stdout).toContain(name)
   })
 })
