@@ -7,7 +7,7 @@ export interface Contenders {
   ours: Take
   /** Other ways to the same end. */
   peers?: Record<string, Take>
-  /** What the host itself can do at best. */
+  /** What the host itself can do at best, or the same at another size. */
   limits?: Record<string, Take>
   close?: () => Promise<void>
 }
@@ -18,9 +18,15 @@ export interface Benchmark {
   unit: string
   /** One line for the table. Every figure is better when it is lower. */
   what: string
-  /** Our figure is to stay below this. */
-  goal?: number
-  /** Gets everything ready; `quick` asks for a rough figure. */
+  /** Our figure is to stay at or below this. */
+  most?: number
+  /** Our figure divided by that of the peer or limit of this name is to stay at or below this. */
+  goals?: Record<string, number>
+  /** What has to be said of the figure, on the page. */
+  remark?: string
+  /** How often, where that is not as often as all others. */
+  runs?: { quick: number; full: number }
+  /** Gets everything ready; `quick` asks for a rough figure. Throws a Skip where it cannot be measured here. */
   prepare(quick: boolean): Promise<Contenders>
 }
 
@@ -34,26 +40,37 @@ export interface Result {
   runs: number
 }
 
+/** Why a figure cannot be had on this host. */
+export class Skip extends Error {
+  override name = 'Skip'
+}
+
+const RUNS = 5
+const QUICK_RUNS = 3
+
 export function median(figures: readonly number[]): number {
+  return quantile(figures, 0.5)
+}
+
+/** The figure below which `share` of them lie. */
+export function quantile(figures: readonly number[], share: number): number {
   const sorted = [...figures].sort((left, right) => left - right)
-  const middle = sorted.length >> 1
-  const upper = sorted[middle] ?? Number.NaN
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
+  const place = (sorted.length - 1) * share
+  const below = sorted[Math.floor(place)] ?? Number.NaN
+  const above = sorted[Math.ceil(place)] ?? Number.NaN
+  return below + (above - below) * (place - Math.floor(place))
 }
 
 /** Three digits, which is more than the runs agree on. */
 export const rounded = (figure: number): number => Number(figure.toPrecision(3))
 
-/** Medians of `runs` runs. They are taken in turn, so that a host that slows down slows all of them. */
-export async function measure(benchmark: Benchmark, runs: number, quick: boolean): Promise<Result> {
+/** Medians of several runs. They are taken in turn, so that a host that slows down slows all of them. */
+export async function measure(benchmark: Benchmark, quick: boolean): Promise<Result> {
+  const runs = quick ? (benchmark.runs?.quick ?? QUICK_RUNS) : (benchmark.runs?.full ?? RUNS)
   const { ours, peers = {}, limits = {}, close } = await benchmark.prepare(quick)
   try {
     const takes: [string, Take][] = [['', ours], ...Object.entries({ ...peers, ...limits })]
-    const figures = new Map<string, number[]>(takes.map(([name]) => [name, []]))
-    for (const [, take] of takes) await take() // compiles; its figure is not counted
-    for (let run = 0; run < runs; run++) {
-      for (const [name, take] of takes) figures.get(name)?.push(await take())
-    }
+    const figures = await takeInTurn(takes, runs)
     const of = (name: string): number => median(figures.get(name) ?? [])
     const pick = (names: object): Record<string, number> =>
       Object.fromEntries(Object.keys(names).map((name) => [name, rounded(of(name))]))
@@ -68,6 +85,16 @@ export async function measure(benchmark: Benchmark, runs: number, quick: boolean
   } finally {
     await close?.()
   }
+}
+
+async function takeInTurn(takes: readonly [string, Take][], runs: number): Promise<Map<string, number[]>> {
+  const figures = new Map<string, number[]>(takes.map(([name]) => [name, []]))
+  // The first compiles; its figure is not counted. What is run once only warms up by itself.
+  if (runs > 1) for (const [, take] of takes) await take()
+  for (let run = 0; run < runs; run++) {
+    for (const [name, take] of takes) figures.get(name)?.push(await take())
+  }
+  return figures
 }
 
 /** A figure of a run whose result is wrong is worth nothing. */

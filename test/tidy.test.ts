@@ -13,7 +13,11 @@ const KERNEL = {
   'kernel/ex': ['base', 'kernel/ports', 'kernel/mm', 'kernel/rtl', 'kernel/ke'],
   'kernel/ob': ['base', 'kernel/ports', 'kernel/mm', 'kernel/rtl', 'kernel/ke', 'kernel/ex'],
   'kernel/ps': ['base', 'kernel/ports', 'kernel/mm', 'kernel/rtl', 'kernel/ke', 'kernel/ex', 'kernel/ob'],
-  'kernel/io': ['base', 'kernel/ports', 'kernel/mm', 'kernel/rtl', 'kernel/ke', 'kernel/ex', 'kernel/ob', 'kernel/ps'],
+  'kernel/cm': ['base', 'kernel/ports', 'kernel/mm', 'kernel/rtl', 'kernel/ke', 'kernel/ex', 'kernel/ob'],
+  'kernel/io': [
+    ...['base', 'kernel/ports', 'kernel/mm', 'kernel/rtl', 'kernel/ke', 'kernel/ex', 'kernel/ob', 'kernel/ps'],
+    'kernel/cm',
+  ],
 }
 const UP_TO_IO = ['base', ...Object.keys(KERNEL)]
 const WHOLE_KERNEL = [...UP_TO_IO, 'kernel/fsrtl', 'kernel/flt']

@@ -1,4 +1,4 @@
-/** What the lock benchmarks have a machine run. Each gives back nanoseconds a round, and what it counted. */
+/** Spin locks and interrupts, as a machine runs them. Each run gives back nanoseconds a round, and what it counted. */
 import {
   ExAllocatePool2,
   ExFreePool,
@@ -22,11 +22,12 @@ import {
 import { levelOf, requestVector, vectorOf } from '../../kernel/ke/interrupt.ts'
 import { cpu } from '../../kernel/ke/pcr.ts'
 import { timed } from '../benchmark.ts'
+import { MEETING, type Side, type Span, together } from './meet.ts'
 
 /** No device stands on this vector: the driver asserts it itself. */
 const VECTOR = vectorOf(5, 0x52)
 
-const BENCH = struct('BENCH', { lock: KSPIN_LOCK, dpc: KDPC, count: ULONG, deferred: ULONG })
+const BENCH = struct('BENCH', { lock: KSPIN_LOCK, dpc: KDPC, count: ULONG, deferred: ULONG, meeting: MEETING })
 type BENCH = InstanceType<typeof BENCH>
 
 export interface Figure {
@@ -56,6 +57,31 @@ export function spinLock(rounds: number): Figure {
   const { count } = bench
   ExFreePool(bench)
   return { ns, count }
+}
+
+/** For two sides: gives back where their lock and their count lie. */
+export const create = (): number => make().address
+
+/** One of two sides that want the same lock. */
+export function contend({ address, rounds }: Side): Span {
+  const bench = new BENCH(address)
+  const { lock } = bench
+  const before = { value: 0 }
+  return together(bench.meeting, 2, () => {
+    for (let round = 0; round < rounds; round++) {
+      KeAcquireSpinLock(lock, before)
+      bench.count += 1
+      KeReleaseSpinLock(lock, before.value)
+    }
+  })
+}
+
+/** Gives back the count, and frees it. */
+export function close(address: number): number {
+  const bench = new BENCH(address)
+  const { count } = bench
+  ExFreePool(bench)
+  return count
 }
 
 export function countSynchronized(bench: BENCH): boolean {

@@ -9,6 +9,7 @@ import {
   atomic,
   type CM_PARTIAL_RESOURCE_DESCRIPTOR,
   type CM_RESOURCE_LIST,
+  CmResourceShareShared,
   CmResourceTypeInterrupt,
   CmResourceTypeMemory,
   DEVICE_OBJECT,
@@ -212,7 +213,7 @@ function start(button: BUTTON, list: CM_RESOURCE_LIST | null): NTSTATUS {
     Irql: Level,
     SynchronizeIrql: Level,
     InterruptMode: Latched,
-    ShareVector: false,
+    ShareVector: vector.ShareDisposition === CmResourceShareShared,
     ProcessorEnableMask: Affinity,
     FloatingSave: false,
   })

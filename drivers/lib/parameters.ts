@@ -12,12 +12,14 @@ import {
   out,
   PLUGPLAY_REGKEY_DEVICE,
   POOL_FLAG_PAGED,
+  STATUS_BUFFER_OVERFLOW,
+  STATUS_BUFFER_TOO_SMALL,
   struct,
   ULONG,
   ZwClose,
   ZwQueryValueKey,
 } from 'dirql/wdm'
-import { BYTES } from './irp.ts'
+import { textAt } from './text.ts'
 
 const ADDRESS = struct('ADDRESS', { Value: ULONG })
 
@@ -26,25 +28,38 @@ const DATA = 12 // TitleIndex, Type, DataLength
 
 /** The text of a REG_SZ value; '' when the device has no such value. @irql PASSIVE_LEVEL */
 export async function textParameter(pdo: DEVICE_OBJECT, name: string): Promise<string> {
+  const [text = ''] = await textsParameter(pdo, name)
+  return text
+}
+
+/** The texts of a REG_MULTI_SZ value; none when the device has no such value. @irql PASSIVE_LEVEL */
+export async function textsParameter(pdo: DEVICE_OBJECT, name: string): Promise<string[]> {
   const key = out<number>()
-  if (!NT_SUCCESS(IoOpenDeviceRegistryKey(pdo, PLUGPLAY_REGKEY_DEVICE, KEY_READ, key))) return ''
-  const buffer = ExAllocatePool2(POOL_FLAG_PAGED, ROOM, 'Parm')
-  let text = ''
-  if (buffer !== 0) {
+  if (!NT_SUCCESS(IoOpenDeviceRegistryKey(pdo, PLUGPLAY_REGKEY_DEVICE, KEY_READ, key))) return []
+  const units = readUnits(key.value, name)
+  await ZwClose(key.value)
+  return units.split('\0').filter((text) => text !== '')
+}
+
+/** The data of a value as UTF-16, with its NULs. */
+function readUnits(key: number, name: string): string {
+  for (let room = ROOM; ; ) {
+    const buffer = ExAllocatePool2(POOL_FLAG_PAGED, room, 'Parm')
+    if (buffer === 0) return ''
     const length = out<number>()
     const status = ZwQueryValueKey({
-      KeyHandle: key.value,
+      KeyHandle: key,
       ValueName: name,
       KeyValueInformationClass: KeyValuePartialInformation,
       KeyValueInformation: buffer,
-      Length: ROOM,
+      Length: room,
       ResultLength: length,
     })
-    if (NT_SUCCESS(status)) text = utf16(buffer + DATA, length.value - DATA)
+    const text = NT_SUCCESS(status) ? textAt(buffer + DATA, length.value - DATA) : ''
     ExFreePool(buffer)
+    if (status !== STATUS_BUFFER_OVERFLOW && status !== STATUS_BUFFER_TOO_SMALL) return text
+    room = length.value
   }
-  await ZwClose(key.value)
-  return text
 }
 
 /** The address that a chip has on its bus; 0 when the device has none. @irql PASSIVE_LEVEL */
@@ -56,16 +71,4 @@ export function busAddress(pdo: DEVICE_OBJECT): number {
   const { Value } = view
   ExFreePool(view)
   return NT_SUCCESS(status) ? Value : 0
-}
-
-/** UTF-16 up to its NUL. */
-function utf16(address: number, bytes: number): string {
-  const { Data } = new BYTES(address)
-  let text = ''
-  for (let index = 0; index + 1 < bytes; index += 2) {
-    const unit = (Data[index] ?? 0) | ((Data[index + 1] ?? 0) << 8)
-    if (unit === 0) break
-    text += String.fromCharCode(unit)
-  }
-  return text
 }

@@ -59,6 +59,13 @@ export function releaseFastMutexUnsafe(mutex: number): void {
   if (add(mutex + Count, 1) < 0) setEvent(mutex + Event)
 }
 
+/** Takes a fast mutex if it is free, leaves the IRQL alone, and never waits. */
+export function tryAcquireFastMutexUnsafe(mutex: number): boolean {
+  if (!swap(mutex + Count, 1, 0)) return false
+  own(mutex)
+  return true
+}
+
 function own(mutex: number): void {
   write32(mutex + Owner, currentThread())
 }
@@ -156,11 +163,10 @@ export function ExTryToAcquireFastMutex(FastMutex: FAST_MUTEX): boolean {
   const mutex = FastMutex.address
   if (cpu.checked && currentIrql() > APC_LEVEL) acquiredTooHigh(mutex)
   const before = raiseIrql(APC_LEVEL)
-  if (!swap(mutex + Count, 1, 0)) {
+  if (!tryAcquireFastMutexUnsafe(mutex)) {
     lowerIrql(before)
     return false
   }
-  own(mutex)
   write32(mutex + OldIrql, before)
   return true
 }

@@ -103,7 +103,7 @@ export function KeInitializeGuardedMutex(Mutex: KGUARDED_MUTEX): void {
  * Enters a guarded region and takes the mutex, waiting while another thread owns it. Not recursive.
  *
  * @irql <= APC_LEVEL
- * @deviates the IRQL stays, as before Windows 8; all APCs are off either way
+ * @deviates (decision 0017) the IRQL stays, as before Windows 8; all APCs are off either way
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-keacquireguardedmutex
  */
 export function KeAcquireGuardedMutex(Mutex: KGUARDED_MUTEX): void | Promise<void> {

@@ -41,7 +41,7 @@ export interface GenericMapping {
 /**
  * What stands in for a security descriptor.
  *
- * @deviates there are no SIDs and no ACLs: it says which rights user mode can be granted, that is all.
+ * @deviates (decision 0018) there are no SIDs and no ACLs: it says which rights user mode can be granted, that is all.
  */
 export const SECURITY_DESCRIPTOR = struct('SECURITY_DESCRIPTOR', { UserAccess: ULONG })
 export interface SECURITY_DESCRIPTOR extends InstanceType<typeof SECURITY_DESCRIPTOR> {}

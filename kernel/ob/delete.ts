@@ -24,7 +24,7 @@ export function deleteObject(object: number): void {
     deleteObjectLater(object)
     return
   }
-  objectType(objectTypeIndex(object)).delete?.(object)
+  void objectType(objectTypeIndex(object)).delete?.(object) // one that waits is one that `deletesLater`
   freeObject(object)
 }
 

@@ -32,9 +32,9 @@ export const EVENT_MODIFY_STATE = 0x0002
 export const EVENT_ALL_ACCESS = STANDARD_RIGHTS_ALL | EVENT_QUERY_STATE | EVENT_MODIFY_STATE
 
 /**
- * @deviates an event that the kernel makes may be waited for, set and queried by every user program, unless its
- *   creator says otherwise by a SECURITY_DESCRIPTOR; Windows' default for system-made objects lets administrators
- *   wait and query. A program that can take a bus must be able to give it back.
+ * @deviates (decision 0018) an event that the kernel makes may be waited for, set and queried by every user program,
+ *   unless its creator says otherwise by a SECURITY_DESCRIPTOR; Windows' default for system-made objects lets
+ *   administrators wait and query. A program that can take a bus must be able to give it back.
  */
 export const eventObjectType = registerObjectType({
   name: 'Event',

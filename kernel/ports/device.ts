@@ -24,8 +24,11 @@ export const Window = {
 export const WINDOW_MAGIC = 0x57494e44
 export const WindowState = { Present: 1, Gone: 2 } as const
 
-/** What a register is (docs/hardware). The shadow word of a Fifo register holds the address of its FIFO. */
-export const RegisterKind = { None: 0, Control: 1, Status: 2, Count: 3, Command: 4, Fifo: 5 } as const
+/**
+ * What a register is (docs/hardware). The shadow word of a Fifo register holds the address of its FIFO, that of a Level
+ * register the address of the FIFO whose entries it tells; 0 stands for a FIFO that is only written.
+ */
+export const RegisterKind = { None: 0, Control: 1, Status: 2, Count: 3, Command: 4, Fifo: 5, Level: 6 } as const
 
 export const windowOf = (register: number): number => register & ~(WINDOW_SIZE - 1)
 
@@ -49,7 +52,8 @@ export const Fifo = {
   Taken: 4, // entries ever taken; atomic
   Room: 8, // entries, a power of two
   Width: 12, // bytes of an entry: 1 or 4
-  Entries: 16,
+  Credited: 16, // entries taken whose room the board was told of; atomic, written by takers
+  Entries: 20,
 } as const
 export const fifoSize = (room: number, width: 1 | 4): number => Fifo.Entries + room * width
 
@@ -57,6 +61,17 @@ export const fifoSize = (room: number, width: 1 | 4): number => Fifo.Entries + r
 export function initializeFifo(memory: Memory, fifo: number, room: number, width: 1 | 4): void {
   memory.i32[(fifo + Fifo.Room) >> 2] = room
   memory.i32[(fifo + Fifo.Width) >> 2] = width
+}
+
+/** Entries that can be taken. */
+export function fifoLevel({ i32 }: Memory, fifo: number): number {
+  return (Atomics.load(i32, (fifo + Fifo.Put) >> 2) - Atomics.load(i32, (fifo + Fifo.Taken) >> 2)) | 0
+}
+
+/** Entries that the board may put, with those that it was told of and has not put yet. Given at the begin of a session. */
+export function fifoCredit({ i32 }: Memory, fifo: number): number {
+  const uncredited = (i32[(fifo + Fifo.Put) >> 2]! - Atomics.load(i32, (fifo + Fifo.Credited) >> 2)) | 0
+  return i32[(fifo + Fifo.Room) >> 2]! - uncredited
 }
 
 /** Entries that can still be put. */
@@ -132,6 +147,7 @@ export const Post = {
   DisableLine: 4, // line
   Flush: 5, // token: answered when everything before it was acknowledged
   Read: 6, // device, offset, token: a fresh read
+  Credit: 7, // device, offset, entries of the FIFO that were taken since the last credit
 } as const
 
 export interface Posted {

@@ -28,7 +28,8 @@ function setPriority(thread: number, priority: number): void {
  * @irql PASSIVE_LEVEL
  * @returns the priority before
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-kesetprioritythread
- * @deviates priorities only order the ready threads of a processor: a running thread goes on until it waits
+ * @deviates (decision 0005) priorities only order the ready threads of a processor: a running thread goes on until it
+ *   waits
  */
 export function KeSetPriorityThread(Thread: KTHREAD, NewPriority: number): number {
   enter(PASSIVE_LEVEL, 'KeSetPriorityThread')

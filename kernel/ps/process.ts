@@ -142,7 +142,8 @@ export function PsGetCurrentProcessId(): number {
  *
  * @irql any
  * @see https://learn.microsoft.com/windows-hardware/drivers/kernel/mm64bitphysicaladdress
- * @deviates a variable in Windows, a routine here, since a machine's processes are known once it is booted
+ * @deviates (decision 0003) a variable in Windows, a routine here, since a machine's processes are known once it is
+ *   booted
  */
 export function PsInitialSystemProcess(): EPROCESS {
   return new EPROCESS(read32(Root.PsSystemProcess))

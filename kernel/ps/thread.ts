@@ -119,7 +119,8 @@ export interface CLIENT_ID {
  * @returns STATUS_SUCCESS; STATUS_INSUFFICIENT_RESOURCES; STATUS_INVALID_PARAMETER when there is no such `Processor`;
  *   STATUS_INVALID_HANDLE or STATUS_OBJECT_TYPE_MISMATCH for a bad ProcessHandle
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-pscreatesystemthread
- * @deviates affinity is chosen here, by the key `Processor` of an ObjectAttributes literal: threads never move
+ * @deviates (decision 0006) affinity is chosen here, by the key `Processor` of an ObjectAttributes literal: threads
+ *   never move
  */
 export function PsCreateSystemThread(parameters: SystemThread): NTSTATUS {
   enter(PASSIVE_LEVEL, 'PsCreateSystemThread')
@@ -163,7 +164,7 @@ const systemProcess = (): number => read32(Root.PsSystemProcess)
  * @irql PASSIVE_LEVEL
  * @returns STATUS_INVALID_PARAMETER on a thread that is no system thread; otherwise it does not return
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-psterminatesystemthread
- * @deviates it throws to unwind the thread: a `catch` around it must let the exception pass
+ * @deviates (decision 0007) it throws to unwind the thread: a `catch` around it must let the exception pass
  */
 export function PsTerminateSystemThread(ExitStatus: NTSTATUS): NTSTATUS {
   enter(PASSIVE_LEVEL, 'PsTerminateSystemThread')

@@ -23,8 +23,8 @@ export const PVOID = { kind: 'pvoid', size: 8, align: 4, layout: 'PVOID' } as Pv
  * A struct that points to itself names its view, since its class has no type yet:
  * `Flink: pointer<LIST_ENTRY>(() => LIST_ENTRY)`, with `interface LIST_ENTRY extends View<typeof LIST_ENTRY> {}`.
  */
-// `Inferred` makes a call that names one type skip the first form: its constraint would look at the unfinished class.
-export function pointer<C extends AnyStruct, Inferred>(to: C | (() => C)): Pointer<InstanceType<C>>
+// `_Inferred` makes a call that names one type skip the first form: its constraint would look at the unfinished class.
+export function pointer<C extends AnyStruct, _Inferred>(to: C | (() => C)): Pointer<InstanceType<C>>
 export function pointer<T = never>(to: () => any): Pointer<T>
 export function pointer(to: AnyStruct | (() => AnyStruct)): Pointer<unknown> {
   const isClass = isStruct(to)

@@ -90,7 +90,7 @@ function signed(value: bigint, flags: string, precision: number | null): string 
 function text(value: Printable): string {
   if (value === null || value === undefined) return '(null)'
   if (typeof value !== 'object') return String(value)
-  return 'Buffer' in value ? textOf(value) : String(value)
+  return 'Buffer' in value ? textOf(value) : `0x${value.address.toString(16)}`
 }
 
 /** Widens to `least` characters: zeros come behind a sign, spaces before everything. */

@@ -45,7 +45,7 @@ export function globals<F extends Fields>(fields: F): StructView<'Globals', F> {
 /** Something with the fields of a struct, each of which asks the view that was put behind it last. */
 interface StandIn {
   stand: AnyView
-  put(view: AnyView): void
+  put: (view: AnyView) => void
 }
 
 /** Whether a field has a value that is replaced, rather than a place of its own that is changed. */

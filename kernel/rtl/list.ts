@@ -19,7 +19,7 @@ export interface LIST_ENTRY extends View<typeof LIST_ENTRY> {}
 
 /** Told of a member whose neighbours do not point back at it. ke plugs the bug check in: 0x139, parameter 1 = 3. */
 export const corruption = {
-  list(entry: number): void {
+  list: (entry: number): void => {
     throw new Error(`the list entry at 0x${entry.toString(16)} is corrupt: its neighbours do not point back at it`)
   },
 }

@@ -7,8 +7,8 @@
 
 export interface Routines {
   /** The number of `fn`, the same on every processor; never 0. */
-  idOf(fn: Function): number
-  functionOf(id: number): Function
+  idOf: (fn: Function) => number
+  functionOf: (id: number) => Function
 }
 
 export const routines: Routines = {

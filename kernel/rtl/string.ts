@@ -35,7 +35,7 @@ const LONGEST_BYTES = 0xfffc
 
 /** Where the texts of literals lie: NUL-terminated UTF-16, one copy of each a machine. mm plugs it in. */
 export const literals = {
-  address(text: string): number {
+  address: (text: string): number => {
     throw new Error(`no machine is booted that could hold the text ${JSON.stringify(text)}`)
   },
 }

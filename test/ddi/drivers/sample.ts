@@ -205,7 +205,7 @@ export function mistakes(button: BUTTON, interrupt: KINTERRUPT, irp: IRP, driver
   // @ts-expect-error Property 'ticsk' does not exist: the fields of a struct are known
   button.ticsk = 1
   // @ts-expect-error an embedded struct can be changed, not replaced
-  button.dpc = button.dpc
+  button.dpc = new KDPC(button.dpc.address)
   // @ts-expect-error a KEVENT is no KDPC, although both lie in memory
   KeInsertQueueDpc(button.pressed, null, null)
 }

@@ -110,11 +110,11 @@ test('ExInitializeWorkItem makes an item that its routine may queue again, or fr
 })
 
 // Bug checks of both builds (facts §17), and 0x01 of the checked one.
-test.each([
+test.each<{ rule: string; code: number; routine: () => void | Promise<void>; second: number }>([
   {
     rule: 'a routine that returns at DISPATCH_LEVEL',
     code: 0xe1,
-    routine: () => void KeRaiseIrql(DISPATCH_LEVEL, { value: 0 }),
+    routine: () => KeRaiseIrql(DISPATCH_LEVEL, { value: 0 }),
     second: DISPATCH_LEVEL,
   },
   {

@@ -79,11 +79,11 @@ test('FltInitializePushLock makes the word 0', async () => {
   await withLock((lock) => expect(lock.Value).toBe(0))
 })
 
-test.each([
+test.each<{ rule: string; code: number; act: (lock: EX_PUSH_LOCK) => void | Promise<void> }>([
   {
     rule: 'FltDeletePushLock of a lock that is held',
     code: 0xc4,
-    act: async (lock: EX_PUSH_LOCK) => {
+    act: async (lock) => {
       await FltAcquirePushLockShared(lock)
       FltDeletePushLock(lock)
     },
@@ -92,7 +92,7 @@ test.each([
   {
     rule: 'FltAcquirePushLockExclusive at DISPATCH_LEVEL',
     code: 0x192,
-    act: (lock: EX_PUSH_LOCK) => (KeRaiseIrqlToDpcLevel(), FltAcquirePushLockExclusive(lock)),
+    act: (lock) => (KeRaiseIrqlToDpcLevel(), FltAcquirePushLockExclusive(lock)),
   },
 ])('$rule is a bug check on a checked build', async ({ act, code }) => {
   await expect(withLock(act)).rejects.toMatchObject({ code })

@@ -139,14 +139,14 @@ describe('IoConnectInterrupt', () => {
   })
 
   test('IoDisconnectInterrupt frees what IoConnectInterrupt made, and the ISR is not called again', async () => {
-    const seen = await onMachine(() => {
+    const seen = await onMachine(async () => {
       const board = makeBoard([RegisterKind.Status])
       const made = makeLine(board, VECTOR)
       const before = bytes()
       const calls = { count: 0 }
       const asked = parameters({ ServiceRoutine: () => ++calls.count > 0 })
       IoConnectInterrupt(asked)
-      IoDisconnectInterrupt(asked.InterruptObject.value as KINTERRUPT)
+      await IoDisconnectInterrupt(asked.InterruptObject.value as KINTERRUPT)
       interrupt(made)
       KeGetCurrentIrql()
       return { calls: calls.count, leaked: bytes() - before, posted: kindsOf(takeAll(board)) }
@@ -191,7 +191,7 @@ describe('IoConnectInterruptEx', () => {
   })
 
   test('IoConnectInterruptEx connects all lines of a device under one lock at the highest DIRQL', async () => {
-    const seen = await onMachine(() => {
+    const seen = await onMachine(async () => {
       const board = makeBoard([RegisterKind.Status])
       const levels: number[] = []
       const box: Box = { value: null }
@@ -204,7 +204,7 @@ describe('IoConnectInterruptEx', () => {
       KeGetCurrentIrql()
       const inside = KeSynchronizeExecution(box.value as KINTERRUPT, () => KeGetCurrentIrql(), null)
       const beforeLines = bytes()
-      IoDisconnectInterruptEx({ Version: asked.Version, ConnectionContext: box.value as KINTERRUPT })
+      await IoDisconnectInterruptEx({ Version: asked.Version, ConnectionContext: box.value as KINTERRUPT })
       return { status, levels, inside, freed: beforeLines > before && bytes() < beforeLines }
     })
     expect(seen).toEqual({ status: STATUS_SUCCESS, levels: [7, 7], inside: 7, freed: true })
@@ -235,10 +235,10 @@ describe('IoConnectInterruptEx', () => {
   })
 
   test('IoDisconnectInterruptEx with another Version is bug check 0xCA/9', async () => {
-    const error = await bugCheckOf(() => {
+    const error = await bugCheckOf(async () => {
       const box: Box = { value: null }
       IoConnectInterruptEx(lines(pdoWith(line(VECTOR, 5)), box))
-      IoDisconnectInterruptEx({ Version: CONNECT_FULLY_SPECIFIED, ConnectionContext: box.value as KINTERRUPT })
+      await IoDisconnectInterruptEx({ Version: CONNECT_FULLY_SPECIFIED, ConnectionContext: box.value as KINTERRUPT })
     })
     expect([error.code, ...error.parameters.slice(0, 2)]).toEqual([0xca, 9, CONNECT_FULLY_SPECIFIED])
   })

@@ -147,7 +147,9 @@ test('IoCopyCurrentIrpStackLocationToNext copies all but the completion routine,
     IoCopyCurrentIrpStackLocationToNext(irp)
     const seen = {
       before,
-      ...{ major: second.MajorFunction, length: second.Parameters.Read.Length, flags: second.Flags },
+      major: second.MajorFunction,
+      length: second.Parameters.Read.Length,
+      flags: second.Flags,
     }
     const control = second.Control
     IoFreeIrp(irp)

@@ -64,7 +64,8 @@ export function DriverEntry(driver: DRIVER_OBJECT): NTSTATUS {
 export async function load(): Promise<number> {
   const { driver } = await loadDriver({ image: 0, name: 'Parallel', driverEntry: DriverEntry })
   const { DRIVER_OBJECT } = await import('../../../kernel/io/layouts.ts')
-  return (new DRIVER_OBJECT(driver).DeviceObject?.DeviceExtension as HELD).address
+  const device = new DRIVER_OBJECT(driver).DeviceObject as DEVICE_OBJECT
+  return (device.DeviceExtension as HELD).address
 }
 
 /** Sends `count` reads, one after the other. */

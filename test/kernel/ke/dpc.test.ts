@@ -102,7 +102,7 @@ describe.each(BUILDS)('%s build: one processor', (build) => {
       const calls: unknown[] = []
       const dpc = makeDpc((_, __, first, second) => calls.push([first, second]))
       const inserts = at(15, () => [KeInsertQueueDpc(dpc, 1, 2), KeInsertQueueDpc(dpc, 3, 4)])
-      return { inserts, calls, again: KeInsertQueueDpc(dpc, 5, 6), then: [...calls] }
+      return { inserts, calls, again: KeInsertQueueDpc(dpc, 5, 6), later: [...calls] }
     })
     expect(seen).toEqual({
       inserts: [true, false],
@@ -111,7 +111,7 @@ describe.each(BUILDS)('%s build: one processor', (build) => {
         [5, 6],
       ],
       again: true,
-      then: [
+      later: [
         [1, 2],
         [5, 6],
       ],

@@ -30,7 +30,7 @@ export const onChecked = <T>(body: () => T | Promise<T>): Promise<T> => onBuild(
 function leftovers(): string {
   const { KernelApcDisable, SpecialApcDisable } = apcCounts()
   const words = [Pcr.HeldLockCount, Pcr.DpcDepth].map((word) => read32(cpu.pcr + word))
-  return `IRQL ${KeGetCurrentIrql()}, regions ${KernelApcDisable}/${SpecialApcDisable}, locks and DPCs ${words}, timers ${read32(Machine.TimerCount)}`
+  return `IRQL ${KeGetCurrentIrql()}, regions ${KernelApcDisable}/${SpecialApcDisable}, locks and DPCs ${words.join(',')}, timers ${read32(Machine.TimerCount)}`
 }
 
 /** The two counts of the thread that runs. */

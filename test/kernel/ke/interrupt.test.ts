@@ -122,7 +122,7 @@ describe.each(BUILDS)('%s build, one processor: KeSynchronizeExecution', (build)
   })
 
   test('KeSynchronizeExecution keeps the ISR out, and lets higher levels in', async () => {
-    const seen = await onBuild(build, () => {
+    const seen = await onBuild(build, async () => {
       const order: string[] = []
       const note = (text: string) => (): boolean => order.push(text) > 0
       const own = connect(note('own ISR'))
@@ -137,7 +137,7 @@ describe.each(BUILDS)('%s build, one processor: KeSynchronizeExecution', (build)
         null,
       )
       order.push('behind')
-      for (const object of [own, higher]) IoDisconnectInterrupt(object)
+      for (const object of [own, higher]) await IoDisconnectInterrupt(object)
       return order
     })
     expect(seen).toEqual(['higher ISR', 'routine', 'own ISR', 'behind'])
@@ -222,7 +222,7 @@ describe('checked build: the lock of an interrupt', () => {
 describe.each(BUILDS)('%s build, one processor: delivery', (build) => {
   /** A chain of ISRs on one vector that claim as `claims` says, call by call; gives back the order of the calls. */
   const chain = (mode: number, ...claims: boolean[][]): Promise<string> =>
-    onBuild(build, () => {
+    onBuild(build, async () => {
       let calls = ''
       const left = claims.map((answers) => [...answers])
       const objects = claims.map((_, index) =>
@@ -235,7 +235,7 @@ describe.each(BUILDS)('%s build, one processor: delivery', (build) => {
         ),
       )
       interrupt()
-      for (const object of objects) IoDisconnectInterrupt(object)
+      for (const object of objects) await IoDisconnectInterrupt(object)
       return calls
     })
   const X = true
@@ -258,13 +258,13 @@ describe.each(BUILDS)('%s build, one processor: delivery', (build) => {
   })
 
   test('IoConnectInterrupt: each ISR of a chain runs at its own SynchronizeIrql, the chain behind it goes on', async () => {
-    const seen = await onBuild(build, () => {
+    const seen = await onBuild(build, async () => {
       const levels: number[] = []
       const note = (): boolean => levels.push(KeGetCurrentIrql()) < 0
       const objects = [7, 5, 9].map((synchronizeIrql) => connect(note, { synchronizeIrql, share: true }))
       interrupt()
       const after = KeGetCurrentIrql()
-      for (const object of objects) IoDisconnectInterrupt(object)
+      for (const object of objects) await IoDisconnectInterrupt(object)
       return [levels, after]
     })
     expect(seen).toEqual([[7, 5, 9], 0])
@@ -273,14 +273,14 @@ describe.each(BUILDS)('%s build, one processor: delivery', (build) => {
   test.each([0, 1, 2, 4])(
     'IoConnectInterrupt: an interrupt of level 5 is taken at IRQL %i at the next kernel call',
     async (irql) => {
-      const seen = await onBuild(build, () => {
+      const seen = await onBuild(build, async () => {
         const levels: number[] = []
         const object = connect(() => levels.push(KeGetCurrentIrql()) > 0)
         const after = at(irql, () => {
           interrupt()
           return [levels.length, KeGetCurrentIrql()]
         })
-        IoDisconnectInterrupt(object)
+        await IoDisconnectInterrupt(object)
         return { levels, after }
       })
       expect(seen).toEqual({ levels: [5], after: [1, irql] })
@@ -290,7 +290,7 @@ describe.each(BUILDS)('%s build, one processor: delivery', (build) => {
   test.each([5, 6, 15])(
     'IoConnectInterrupt: at IRQL %i an interrupt of level 5 waits until the level drops; two are one',
     async (irql) => {
-      const seen = await onBuild(build, () => {
+      const seen = await onBuild(build, async () => {
         let calls = 0
         const object = connect(() => ++calls > 0)
         const inside = at(irql, () => {
@@ -298,7 +298,7 @@ describe.each(BUILDS)('%s build, one processor: delivery', (build) => {
           interrupt()
           return calls
         })
-        IoDisconnectInterrupt(object)
+        await IoDisconnectInterrupt(object)
         return [inside, calls]
       })
       expect(seen).toEqual([0, 1])
@@ -306,7 +306,7 @@ describe.each(BUILDS)('%s build, one processor: delivery', (build) => {
   )
 
   test('IoConnectInterrupt: a higher interrupt nests inside a lower ISR, an equal or lower one waits', async () => {
-    const seen = await onBuild(build, () => {
+    const seen = await onBuild(build, async () => {
       const order: string[] = []
       const isr = (level: number, number: number, body: () => void = () => {}) =>
         connect(
@@ -328,7 +328,7 @@ describe.each(BUILDS)('%s build, one processor: delivery', (build) => {
         }),
       ]
       interrupt(5, 0)
-      for (const object of objects) IoDisconnectInterrupt(object)
+      for (const object of objects) await IoDisconnectInterrupt(object)
       return order
     })
     expect(seen).toEqual([
@@ -344,7 +344,7 @@ describe.each(BUILDS)('%s build, one processor: delivery', (build) => {
   })
 
   test('IoConnectInterrupt: what waited while the level was raised is taken from the highest level down', async () => {
-    const seen = await onBuild(build, () => {
+    const seen = await onBuild(build, async () => {
       const order: number[] = []
       const vectors: [number, number][] = [
         [4, 0],
@@ -359,14 +359,14 @@ describe.each(BUILDS)('%s build, one processor: delivery', (build) => {
       at(15, () => {
         for (const [level, number] of vectors) requestVector(0, vectorOf(level, number))
       })
-      for (const object of objects) IoDisconnectInterrupt(object)
+      for (const object of objects) await IoDisconnectInterrupt(object)
       return order
     })
     expect(seen).toEqual([12_255, 11_003, 11_200, 4000, 3007])
   })
 
   test('KeInsertQueueDpc in an ISR: the DPC runs behind all ISRs, before the interrupted code goes on', async () => {
-    const seen = await onBuild(build, () => {
+    const seen = await onBuild(build, async () => {
       const order: string[] = []
       const dpc = make(KDPC)
       KeInitializeDpc(dpc, () => void order.push(`DPC at ${KeGetCurrentIrql()}`), null)
@@ -378,14 +378,14 @@ describe.each(BUILDS)('%s build, one processor: delivery', (build) => {
       })
       interrupt()
       order.push('behind')
-      for (const each of [object, other]) IoDisconnectInterrupt(each)
+      for (const each of [object, other]) await IoDisconnectInterrupt(each)
       return order
     })
     expect(seen).toEqual(['ISR queues true', 'again false', 'other ISR', 'DPC at 2', 'behind'])
   })
 
   test('IoDisconnectInterrupt: the chain goes on with those that are left', async () => {
-    const seen = await onBuild(build, () => {
+    const seen = await onBuild(build, async () => {
       let calls = ''
       const isr = (name: string) => connect(() => (calls += name) === '', { share: true })
       const [first, second, third] = [isr('1'), isr('2'), isr('3')]
@@ -394,7 +394,7 @@ describe.each(BUILDS)('%s build, one processor: delivery', (build) => {
         calls = ''
         interrupt()
         rounds.push(calls)
-        IoDisconnectInterrupt(gone)
+        await IoDisconnectInterrupt(gone)
       }
       calls = ''
       interrupt()
@@ -434,7 +434,7 @@ describe.each(BUILDS)('%s build, one processor: delivery', (build) => {
 
 describe('checked build: one spin lock for several interrupts', () => {
   test('IoConnectInterrupt with a lock of the driver’s: each ISR holds it, at the highest level', async () => {
-    const seen = await onBuild('checked', () => {
+    const seen = await onBuild('checked', async () => {
       const lock = make(KSPIN_LOCK)
       const rows: unknown[] = []
       const isr = (): boolean => rows.push([KeGetCurrentIrql(), KeTestSpinLock(lock)]) > 0
@@ -442,7 +442,7 @@ describe('checked build: one spin lock for several interrupts', () => {
       interrupt(5)
       interrupt(7)
       rows.push(KeTestSpinLock(lock))
-      for (const object of objects) IoDisconnectInterrupt(object)
+      for (const object of objects) await IoDisconnectInterrupt(object)
       return rows
     })
     expect(seen).toEqual([[7, false], [7, false], true])

@@ -76,7 +76,7 @@ describe('reads', () => {
       READ_REGISTER_BUFFER_UCHAR(made.base + FIFO, buffer, 3)
       putFifo(mem, fifo, [4, 5, 6])
       READ_REGISTER_BUFFER_UCHAR(made.base + FIFO, buffer + 3, 3)
-      return [...mem.u8.slice(buffer, buffer + 6)]
+      return Array.from(mem.u8.subarray(buffer, buffer + 6))
     })
     expect(bytes).toEqual([1, 2, 3, 4, 5, 6])
   })
@@ -99,7 +99,7 @@ describe('reads', () => {
       putFifo(mem, makeFifo(made, 3, 4, 4), [0x10001, 0x10002])
       const buffer = allocate(4, 'Test')
       READ_REGISTER_BUFFER_USHORT(made.base + FIFO, buffer, 2)
-      return [...mem.u16.slice(buffer >> 1, (buffer >> 1) + 2)]
+      return Array.from(mem.u16.subarray(buffer >> 1, (buffer >> 1) + 2))
     })
     expect(values).toEqual([1, 2])
   })

@@ -29,13 +29,14 @@ function lookaside<T>(type: { new (address: number): T; readonly size: number })
 }
 
 const bytesOf = (tag: string): number => poolUsage().reduce((sum, row) => sum + (row.tag === tag ? row.bytes : 0), 0)
+const ascending = (left: number, right: number): number => left - right
 const common = { Allocate: null, Free: null, Flags: 0, Size: 40, Tag: 'Look', Depth: 0 }
 
 const KINDS = [
   {
     kind: 'NPagedLookasideList',
     paged: false,
-    make() {
+    make: () => {
       const Lookaside = lookaside(plain.NPAGED_LOOKASIDE_LIST)
       plain.ExInitializeNPagedLookasideList({ ...common, Lookaside })
       return {
@@ -49,7 +50,7 @@ const KINDS = [
   {
     kind: 'PagedLookasideList',
     paged: true,
-    make() {
+    make: () => {
       const Lookaside = lookaside(plain.PAGED_LOOKASIDE_LIST)
       plain.ExInitializePagedLookasideList({ ...common, Lookaside })
       return {
@@ -63,7 +64,7 @@ const KINDS = [
   {
     kind: 'LookasideListEx',
     paged: true,
-    make() {
+    make: () => {
       const Lookaside = lookaside(LOOKASIDE_LIST_EX)
       ExInitializeLookasideListEx({ ...common, Lookaside, PoolType: PagedPool })
       return {
@@ -166,7 +167,7 @@ test('ExFlushLookasideListEx gives each kept entry to the routine with the list,
   const entries = [0, 1, 2].map(() => ExAllocateFromLookasideListEx(Lookaside))
   for (const entry of entries) ExFreeToLookasideListEx(Lookaside, entry)
   ex.ExFlushLookasideListEx(Lookaside)
-  expect(freed.map(([entry]) => entry).sort()).toEqual(entries.sort())
+  expect(freed.map(([entry]) => entry).sort(ascending)).toEqual(entries.sort(ascending))
   expect(new Set(freed.map(([, list]) => list))).toEqual(new Set([Lookaside.address]))
   expect(ExAllocateFromLookasideListEx(Lookaside)).not.toBe(0)
   expect(poolBytesInUse()).toBe(LOOKASIDE_LIST_EX.size + 40)

@@ -7,6 +7,8 @@ import { bugCheckOf, freshPool, POOL_START } from './pool-region.ts'
 const DOUBLE_FREE = [0xc2, 0x7, 0]
 const BAD_ADDRESS = [0xc2, 0x46]
 
+const ascending = (left: number, right: number): number => left - right
+
 beforeEach(() => {
   freshPool()
 })
@@ -99,7 +101,7 @@ describe('a write', () => {
     for (const block of blocks) free(block)
     for (const block of blocks) mem.u8.fill(0xff, block, block + 64)
     const again = Array.from({ length: 5 }, () => allocate(64, 'Test'))
-    expect(again.sort()).toEqual(blocks.sort())
+    expect(again.sort(ascending)).toEqual(blocks.sort(ascending))
   })
 })
 

@@ -7,7 +7,7 @@ export function quietPorts(): Ports {
     processor: {
       ring: nothing,
       schedulePass: nothing,
-      relax: () => void Atomics.pause(),
+      relax: () => Atomics.pause(),
       step: nothing,
       turn: () => Promise.resolve(),
       hostCall: nothing,

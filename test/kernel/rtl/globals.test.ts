@@ -83,16 +83,16 @@ test('globals of another driver cannot be exported', async () => {
 })
 
 test('globals refuse what a struct refuses', () => {
-  expect(() => globals({ address: ULONG })).toThrow()
+  expect(() => globals({ address: ULONG })).toThrow('cannot be called address')
   const cls = struct('Plain', { count: ULONG })
   expect(Object.keys(globals({ count: ULONG, inner: cls }))).toEqual([])
 })
 
 test('globals work where code from strings is forbidden', () => {
   const script = `
-    import { bindingOf, globals } from '${new URL('../../../kernel/rtl/globals.ts', import.meta.url)}'
-    import { array, struct, ULONG } from '${new URL('../../../kernel/rtl/struct.ts', import.meta.url)}'
-    import { useMemory, viewMemory } from '${new URL('../../../kernel/mm/memory.ts', import.meta.url)}'
+    import { bindingOf, globals } from '${new URL('../../../kernel/rtl/globals.ts', import.meta.url).href}'
+    import { array, struct, ULONG } from '${new URL('../../../kernel/rtl/struct.ts', import.meta.url).href}'
+    import { useMemory, viewMemory } from '${new URL('../../../kernel/mm/memory.ts', import.meta.url).href}'
     useMemory(viewMemory(new SharedArrayBuffer(1 << 20)))
     const Inner = struct('Inner', { x: ULONG })
     const Globals = globals({ count: ULONG, inner: Inner, ticks: array(ULONG, 2) })

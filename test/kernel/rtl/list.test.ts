@@ -121,7 +121,7 @@ describe('the list of addresses', () => {
     } finally {
       corruption.list = list
     }
-    expect(() => removeEntry(BASE + 16)).toThrow()
+    expect(() => removeEntry(BASE + 16)).toThrow(Error)
   })
 
   test('behaves like an array', () => {
@@ -132,10 +132,19 @@ describe('the list of addresses', () => {
         const model: number[] = []
         for (const [i, step] of steps.entries()) {
           const n = i + 1
-          if (step === 'head') InsertHeadList(head, entry(n)), model.unshift(n)
-          else if (step === 'tail') InsertTailList(head, entry(n)), model.push(n)
-          else if (step === 'removeHead') RemoveHeadList(head), model.shift()
-          else RemoveTailList(head), model.pop()
+          if (step === 'head') {
+            InsertHeadList(head, entry(n))
+            model.unshift(n)
+          } else if (step === 'tail') {
+            InsertTailList(head, entry(n))
+            model.push(n)
+          } else if (step === 'removeHead') {
+            RemoveHeadList(head)
+            model.shift()
+          } else {
+            RemoveTailList(head)
+            model.pop()
+          }
           expect(members()).toEqual(model)
         }
       }),

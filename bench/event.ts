@@ -1,0 +1,74 @@
+/** Hand-overs through a named event: between threads of one processor, and between two processors. */
+import { boot, type Machine } from '../machine/index.ts'
+import { apart } from './apart.ts'
+import { baseline } from './baselines.ts'
+import { type Benchmark, expectEqual, timedAsync } from './benchmark.ts'
+import { startPair, takePair } from './pairs.ts'
+
+const DRIVER = new URL('./drivers/events.ts', import.meta.url)
+
+/** Runs two sides on the machine and gives back nanoseconds a hand-over. */
+async function handOver(machine: Machine, rounds: number, sides: [string, object, number][]): Promise<number> {
+  const address = await machine.run(DRIVER, 'create')
+  const ns = await timedAsync(rounds * 2, () =>
+    Promise.all(
+      sides.map(([routine, more, processor]) => machine.run(DRIVER, routine, { address, rounds, ...more }, processor)),
+    ),
+  )
+  expectEqual(await machine.run(DRIVER, 'close', address), rounds * 2, 'the count')
+  return ns
+}
+
+export const event: Benchmark[] = [
+  {
+    name: 'event',
+    unit: 'ns',
+    what: 'hand-over of a named event between two threads of one processor',
+    goals: { 'async-mutex': 1 },
+    async prepare(quick) {
+      const rounds = quick ? 10_000 : 100_000
+      const machine = await boot()
+      const sides: [string, object, number][] = [
+        ['share', {}, 0],
+        ['share', {}, 0],
+      ]
+      return {
+        ours: () => handOver(machine, rounds, sides),
+        peers: {
+          'async-mutex': apart('locks', 'asyncMutexHandOver', rounds),
+          'async-lock': apart('locks', 'asyncLockHandOver', rounds),
+        },
+        close: () => machine.shutdown(),
+      }
+    },
+  },
+  {
+    name: 'event.two',
+    unit: 'ns',
+    what: 'hand-over of a named event between two processors',
+    goals: { 'Atomics.wait and notify': 2, postMessage: 0.5 },
+    async prepare(quick) {
+      const rounds = quick ? 3000 : 20_000
+      const machine = await boot({ processors: 2 })
+      const [asleep, spinning, messages] = await Promise.all([
+        startPair('wake'),
+        startPair('spin'),
+        startPair('messages'),
+      ])
+      const sides: [string, object, number][] = [
+        ['pingPong', { begins: true }, 0],
+        ['pingPong', { begins: false }, 1],
+      ]
+      return {
+        ours: () => handOver(machine, rounds, sides),
+        peers: { postMessage: takePair(messages, rounds >> 1, (rounds >> 1) * 2) },
+        limits: {
+          'Atomics.wait and notify': takePair(asleep, rounds, rounds * 2),
+          'Atomics, both spinning': takePair(spinning, rounds, rounds * 2),
+          ...baseline('POSIX semaphores', 'semaphores', rounds),
+        },
+        close: async () => void (await Promise.all([machine.shutdown(), asleep.end(), spinning.end(), messages.end()])),
+      }
+    },
+  },
+]

@@ -1,0 +1,43 @@
+/** How long it takes until another processor, which sleeps, runs an ISR. */
+import { boot } from '../machine/index.ts'
+import { baseline } from './baselines.ts'
+import { type Benchmark, expectEqual, quantile } from './benchmark.ts'
+import { startPair, takePair } from './pairs.ts'
+
+const DRIVER = new URL('./drivers/ipi.ts', import.meta.url)
+
+function shareBelow(name: string, share: number, goals: Record<string, number>): Benchmark {
+  return {
+    name,
+    unit: 'ns',
+    what: `line → ISR on another, idle processor, p${share * 100}`,
+    goals,
+    async prepare(quick) {
+      const rounds = quick ? 200 : 2000
+      const machine = await boot({ processors: 2 })
+      const [wake, message] = await Promise.all([startPair('wakeOneWay'), startPair('messageOneWay')])
+      const address = await machine.run(DRIVER, 'connect', null, 1)
+      let asserted = 0
+      return {
+        ours: async () => {
+          asserted += rounds
+          return quantile((await machine.run(DRIVER, 'assertLine', { address, rounds })) as number[], share)
+        },
+        peers: { postMessage: takePair(message, rounds, rounds, share) },
+        limits: {
+          'Atomics.wait and notify': takePair(wake, rounds, rounds, share),
+          ...baseline('futex', 'wake', rounds, share),
+        },
+        close: async () => {
+          expectEqual(await machine.run(DRIVER, 'disconnect', address, 1), asserted, 'the count of interrupts')
+          await Promise.all([machine.shutdown(), wake.end(), message.end()])
+        },
+      }
+    },
+  }
+}
+
+export const ipi: Benchmark[] = [
+  shareBelow('ipi', 0.5, { 'Atomics.wait and notify': 1.5, postMessage: 0.5 }),
+  shareBelow('ipi.p99', 0.99, {}),
+]

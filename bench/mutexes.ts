@@ -1,0 +1,134 @@
+/** Locks that may wait: push locks, fast mutexes, resources. */
+import { boot } from '../machine/index.ts'
+import { apart } from './apart.ts'
+import { baseline } from './baselines.ts'
+import { type Benchmark, type Contenders, expectEqual } from './benchmark.ts'
+import type { Figure } from './drivers/locks.ts'
+import { perRound, type Span } from './drivers/meet.ts'
+
+const DRIVER = new URL('./drivers/mutexes.ts', import.meta.url)
+/** As in the driver, and in C. */
+const ROUNDS_PER_WRITE = 100
+
+/** What is measured on one processor, with nobody else there. */
+function alone(
+  benchmark: Omit<Benchmark, 'unit' | 'prepare'> & { routine: string; rounds: number },
+  others: (rounds: number) => Pick<Contenders, 'peers' | 'limits'>,
+): Benchmark {
+  const { routine, rounds: full, ...rest } = benchmark
+  return {
+    ...rest,
+    unit: 'ns',
+    async prepare(quick) {
+      const rounds = quick ? full / 10 : full
+      const machine = await boot()
+      return {
+        ours: async () => {
+          const { ns, count } = (await machine.run(DRIVER, routine, rounds)) as Figure
+          expectEqual(count, rounds, 'the count')
+          return ns
+        },
+        ...others(rounds),
+        close: () => machine.shutdown(),
+      }
+    },
+  }
+}
+
+const pair = (rounds: number) => ({ 'Atomics pair': apart('locks', 'atomicsPair', rounds) })
+const rwlocks = (rounds: number, isShared: boolean) => ({
+  'async-rwlock': apart('locks', 'asyncRwlock', { rounds, isShared }),
+  '@rocicorp/lock': apart('locks', 'rocicorpLock', { rounds, isShared }),
+})
+
+const readMostly: Benchmark = {
+  name: 'pushlock.mostly',
+  unit: 'ns',
+  what: 'push lock, 1 % of the holds exclusive, two processors',
+  goals: { pthread_rwlock: 1 / 0.4 },
+  async prepare(quick) {
+    const rounds = quick ? 100_000 : 500_000
+    const machine = await boot({ processors: 2 })
+    return {
+      ours: async () => {
+        const address = await machine.run(DRIVER, 'create')
+        const sides = [0, 1].map((side) => machine.run(DRIVER, 'readMostly', { address, rounds }, side))
+        const spans = (await Promise.all(sides)) as Span[]
+        const writes = Math.ceil(rounds / ROUNDS_PER_WRITE) * 2
+        expectEqual(await machine.run(DRIVER, 'close', address), writes, 'the count of exclusive holds')
+        return perRound(spans, rounds)
+      },
+      limits: baseline('pthread_rwlock', 'rwlock-mostly', rounds),
+      close: () => machine.shutdown(),
+    }
+  },
+}
+
+export const pushlock: Benchmark[] = [
+  alone(
+    {
+      name: 'pushlock',
+      what: 'push lock held exclusively, uncontended, without await',
+      routine: 'pushLockExclusive',
+      rounds: 2_000_000,
+      goals: { 'Atomics pair': 2 },
+    },
+    (rounds) => ({ limits: { ...pair(rounds), ...baseline('pthread_rwlock', 'rwlock', rounds) } }),
+  ),
+  alone(
+    {
+      name: 'pushlock.shared',
+      what: 'push lock held shared, uncontended, without await',
+      routine: 'pushLockShared',
+      rounds: 2_000_000,
+      goals: { 'Atomics pair': 2 },
+    },
+    (rounds) => ({ limits: pair(rounds) }),
+  ),
+  alone(
+    {
+      name: 'pushlock.awaited',
+      what: 'push lock held exclusively, uncontended, awaited',
+      routine: 'pushLockAwaited',
+      rounds: 500_000,
+      goals: { 'async-mutex': 1 },
+    },
+    (rounds) => ({
+      peers: { 'async-mutex': apart('locks', 'asyncMutex', rounds), ...rwlocks(rounds, false) },
+    }),
+  ),
+  readMostly,
+]
+
+export const resource: Benchmark[] = [
+  alone(
+    {
+      name: 'resource',
+      what: 'ERESOURCE held exclusively, uncontended, awaited',
+      routine: 'resourceExclusive',
+      rounds: 500_000,
+    },
+    (rounds) => ({ peers: rwlocks(rounds, false) }),
+  ),
+  alone(
+    {
+      name: 'resource.shared',
+      what: 'ERESOURCE held shared, uncontended, awaited',
+      routine: 'resourceShared',
+      rounds: 500_000,
+    },
+    (rounds) => ({ peers: rwlocks(rounds, true) }),
+  ),
+]
+
+export const fastmutex: Benchmark[] = [
+  alone(
+    {
+      name: 'fastmutex',
+      what: 'fast mutex, uncontended, awaited',
+      routine: 'fastMutex',
+      rounds: 500_000,
+    },
+    (rounds) => ({ peers: { 'async-mutex': apart('locks', 'asyncMutex', rounds) } }),
+  ),
+]

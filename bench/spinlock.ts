@@ -1,0 +1,82 @@
+/** Spin locks and interrupt spin locks: that nobody else wants, and that two processors want. */
+import { boot } from '../machine/index.ts'
+import { apart } from './apart.ts'
+import { baseline } from './baselines.ts'
+import { type Benchmark, expectEqual } from './benchmark.ts'
+import type { Figure } from './drivers/locks.ts'
+import { perRound, type Span } from './drivers/meet.ts'
+import { startPair, takePair } from './pairs.ts'
+
+const DRIVER = new URL('./drivers/locks.ts', import.meta.url)
+
+/** `routine` of the driver, on the first of so many processors. */
+async function alone(routine: string, processors: number, rounds: number) {
+  const machine = await boot({ processors })
+  return {
+    ours: async () => {
+      const { ns, count } = (await machine.run(DRIVER, routine, rounds)) as Figure
+      expectEqual(count, rounds, 'the count')
+      return ns
+    },
+    close: () => machine.shutdown(),
+  }
+}
+
+const uncontended: Benchmark[] = [1, 2].map((processors) => ({
+  name: processors === 1 ? 'spinlock' : 'spinlock.two',
+  unit: 'ns',
+  what: `KeAcquireSpinLock and KeReleaseSpinLock, uncontended, machine of ${processors}`,
+  goals: { 'Atomics pair': 1.7 },
+  async prepare(quick) {
+    const rounds = quick ? 300_000 : 2_000_000
+    return {
+      ...(await alone('spinLock', processors, rounds)),
+      limits: {
+        'Atomics pair': apart('locks', 'atomicsPair', rounds),
+        ...baseline('pthread_spin_lock', 'spin', rounds),
+      },
+    }
+  },
+}))
+
+const contended: Benchmark = {
+  name: 'spinlock.contended',
+  unit: 'ns',
+  what: 'the same, two processors that want the lock all the time',
+  goals: { 'Atomics pair': 1 / 0.7 },
+  async prepare(quick) {
+    const rounds = quick ? 100_000 : 500_000
+    const machine = await boot({ processors: 2 })
+    const pair = await startPair('contend')
+    return {
+      ours: async () => {
+        const address = await machine.run(DRIVER, 'create')
+        const sides = [0, 1].map((side) => machine.run(DRIVER, 'contend', { address, rounds }, side))
+        const spans = (await Promise.all(sides)) as Span[]
+        expectEqual(await machine.run(DRIVER, 'close', address), rounds * 2, 'the count')
+        return perRound(spans, rounds)
+      },
+      limits: {
+        'Atomics pair': takePair(pair, rounds, rounds * 2),
+        ...baseline('pthread_spin_lock', 'spin-contended', rounds),
+      },
+      close: async () => void (await Promise.all([machine.shutdown(), pair.end()])),
+    }
+  },
+}
+
+export const spinlock: Benchmark[] = [...uncontended, contended]
+
+export const synch: Benchmark[] = [1, 2].map((processors) => ({
+  name: processors === 1 ? 'synch' : 'synch.two',
+  unit: 'ns',
+  what: `KeSynchronizeExecution, uncontended, machine of ${processors}`,
+  goals: { 'call through an Atomics lock': 1.8 },
+  async prepare(quick) {
+    const rounds = quick ? 300_000 : 2_000_000
+    return {
+      ...(await alone('synchronize', processors, rounds)),
+      limits: { 'call through an Atomics lock': apart('locks', 'atomicsCall', rounds) },
+    }
+  },
+}))
