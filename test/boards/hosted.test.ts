@@ -5,6 +5,7 @@ import { Adc, AdcControl } from '../../classes/adc.ts'
 import { Gpio, gpioEdges } from '../../classes/gpio.ts'
 import { I2c, I2cStatus } from '../../classes/i2c.ts'
 import { damage, FaultyWire } from '../../firmware-sim/faults.ts'
+import { openPty } from '../../hal/links/pty.ts'
 import type { Time } from '../../wire/bridge/talk.ts'
 import { Bridged, Device, Line, told } from './bridged.ts'
 import { compile, lacksCompiler, SANITIZERS } from './compile.ts'
@@ -18,6 +19,12 @@ const clock: Time = {
     const timer = setTimeout(happen, Math.max(0, ticks / 10_000))
     return () => clearTimeout(timer)
   },
+}
+
+const until = async (isDone: () => boolean): Promise<boolean> => {
+  const end = performance.now() + 20_000
+  while (!isDone() && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 1))
+  return isDone()
 }
 
 /** The firmware as a program on pipes, and a host that talks to it over wires that damage `percent` of the bytes. */
@@ -43,11 +50,7 @@ class Bench extends Bridged implements AsyncDisposable {
     super({
       time: clock,
       write: (bytes) => toBoard.send(bytes),
-      until: async (isDone) => {
-        const end = performance.now() + 20_000
-        while (!isDone() && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 1))
-        return isDone()
-      },
+      until,
       host: { baud: 0, retransmitTicks: 50_000 },
     })
     this.wires = [toBoard, toHost]
@@ -91,6 +94,22 @@ describe.skipIf(why !== null)('the firmware as a program', () => {
     expect(await bench.read(Device.GPIO, Gpio.PULLUP)).toBe(0x3fff0)
     expect(await bench.read(Device.GPIO, Gpio.INPUT)).toBe(0x3fff0)
     expect(await bench.read(Device.ADC, Adc.RESOLUTION)).toBe(10)
+  })
+
+  test('it talks over a pseudo terminal, and ends when that is closed', async () => {
+    const link = await openPty({ data: (bytes) => bench.host.receive(bytes), closed: () => {} })
+    const bench = new Bridged({ time: clock, write: (bytes) => link.write(bytes), until })
+    const child = spawn(firmware.program, [link.path], { stdio: ['ignore', 'ignore', 'inherit'] })
+    const ended = new Promise((resolve) => child.on('close', resolve))
+    try {
+      expect((await bench.open()).isOpen).toBe(true)
+      bench.host.write(Device.GPIO, Gpio.PULLUP, 0x10)
+      expect(await bench.read(Device.GPIO, Gpio.INPUT)).toBe(0x10)
+    } finally {
+      bench.host.close()
+      await link.close()
+      await ended
+    }
   })
 
   test('a new hello begins a new session with reset values', async () => {

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -62,6 +63,17 @@ static void wait_a_little(uint8_t is_busy)
   (void)poll(ends, write_count ? 2 : 1, is_busy ? 1 : 10);
 }
 
+/* A terminal must pass on each byte as it is, and echo none. */
+static void make_raw(int end)
+{
+  struct termios settings;
+  if (tcgetattr(end, &settings) != 0) return;
+  settings.c_iflag &= ~(tcflag_t)(BRKINT | ICRNL | INLCR | IGNCR | ISTRIP | IXON | IXOFF);
+  settings.c_oflag &= ~(tcflag_t)OPOST;
+  settings.c_lflag &= ~(tcflag_t)(ECHO | ICANON | IEXTEN | ISIG);
+  (void)tcsetattr(end, TCSANOW, &settings);
+}
+
 static void make_nonblocking(int end)
 {
   (void)fcntl(end, F_SETFL, fcntl(end, F_GETFL) | O_NONBLOCK);
@@ -91,6 +103,7 @@ int main(int count, char **arguments)
         perror(arguments[i]);
         return 2;
       }
+      make_raw(in);
     }
   }
   make_nonblocking(in);
