@@ -40,7 +40,10 @@ function emitters(count: number, rounds: number): Take {
   const told = { changes: 0 }
   const byPath = new Map<string, EventEmitter>()
   for (const path of directories(count)) {
-    byPath.set(path, new EventEmitter().on('change', (name: string) => void (told.changes += name.length > 0 ? 1 : 0)))
+    byPath.set(
+      path,
+      new EventEmitter().on('change', (name: string) => void (told.changes += name.length > 0 ? 1 : 0)),
+    )
   }
   const report = (target: string): void => {
     for (let cut = target.lastIndexOf('\\'); cut > 0; cut = target.lastIndexOf('\\', cut - 1)) {

@@ -102,12 +102,16 @@ export class ModelBoard {
   device(name: string): DeviceModel {
     const device = this.devices.find(({ layout }) => layout.name === name)
     if (device !== undefined) return device
-    throw new Error(`this board has no device '${name}'; it has ${this.devices.map((one) => one.layout.name).join(', ')}`)
+    throw new Error(
+      `this board has no device '${name}'; it has ${this.devices.map((one) => one.layout.name).join(', ')}`,
+    )
   }
 
   /** A line by its name, or by `device.line`. */
   lineNamed(wanted: string): { number: number; line: InterruptLine } {
-    const number = this.#lines.findIndex(({ device, name }) => wanted === name || wanted === `${device.layout.name}.${name}`)
+    const number = this.#lines.findIndex(
+      ({ device, name }) => wanted === name || wanted === `${device.layout.name}.${name}`,
+    )
     const found = this.#lines[number]
     if (found !== undefined) return { number, line: found.line }
     throw new Error(`this board has no line '${wanted}'; it has ${this.#lines.map(({ name }) => name).join(', ')}`)
@@ -118,7 +122,10 @@ export class ModelBoard {
     if (this.#lies.get(number) === 'sequence') line.sequence = (line.sequence + 7) | 0
     const names = device.layout.lines.find((one) => one.name === name)?.snapshot ?? []
     device.onSnapshot(name)
-    const snapshot = names.map((register) => ({ offset: offsetOf(device.layout, register), value: device.get(register) }))
+    const snapshot = names.map((register) => ({
+      offset: offsetOf(device.layout, register),
+      value: device.get(register),
+    }))
     device.onTold(name)
     const boardTime = Math.floor(this.us) >>> 0
     this.#send({ line: number, sequence: line.sequence, edges: line.edges, boardTime, snapshot })
@@ -138,7 +145,12 @@ export class ModelBoard {
     if (what === 'line') {
       events.frame({ line: UNKNOWN_LINE, sequence: 0, edges: 1, boardTime: 0, snapshot: [{ offset: 0, value: 1 }] })
     } else if (what === 'fifo') {
-      for (const [device, offset] of [[0, 2044], [this.devices.length, 0], [0, -4]] as const) events.fifo(device, offset, [1, 2, 3])
+      for (const [device, offset] of [
+        [0, 2044],
+        [this.devices.length, 0],
+        [0, -4],
+      ] as const)
+        events.fifo(device, offset, [1, 2, 3])
     } else if (what === 'credit') {
       const [device = '', register = ''] = where.split('.')
       const index = this.devices.indexOf(this.device(device))

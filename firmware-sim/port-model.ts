@@ -55,7 +55,9 @@ export class SerialModel {
   /** A modem line gets a level. */
   set(line: string, value: number): void {
     if (!(this.device instanceof UartDevice) || !isModemLine(line)) {
-      throw new Error(`this board has no line '${line}' to set; it has ${this.device instanceof UartDevice ? 'cts, dsr, ri, dcd' : 'none: feed it text'}`)
+      throw new Error(
+        `this board has no line '${line}' to set; it has ${this.device instanceof UartDevice ? 'cts, dsr, ri, dcd' : 'none: feed it text'}`,
+      )
     }
     const isHigh = value !== 0
     if (this.#levels[line] === isHigh) return
@@ -149,7 +151,9 @@ export class HidModel {
   set(name: string, value: number): void {
     const field = this.#fields.find((one) => one.name === name)
     if (field === undefined) {
-      throw new Error(`this board has no field '${name}'; it has ${this.#fields.map((one) => one.name).join(', ') || 'none'}`)
+      throw new Error(
+        `this board has no field '${name}'; it has ${this.#fields.map((one) => one.name).join(', ') || 'none'}`,
+      )
     }
     const length = Math.max(...this.#fields.map(({ byte, bit, bits }) => byte + Math.ceil((bit + bits) / 8)))
     const report = new Uint8Array(Math.max(length, this.#report.length))

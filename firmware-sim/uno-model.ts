@@ -151,7 +151,9 @@ export class UnoModel {
     for (const { name, lines, class: type } of this.#layouts) {
       const gpio = this.#gpios.get(name)
       if (type !== 'gpio' || gpio === undefined) continue
-      const line = lines.find((one) => one.pin !== undefined && (one.name === wanted || `${name}.${one.name}` === wanted))
+      const line = lines.find(
+        (one) => one.pin !== undefined && (one.name === wanted || `${name}.${one.name}` === wanted),
+      )
       if (line?.pin !== undefined) return { gpio, pin: line.pin, level: line.active === 'high' }
       if (number !== null) return { gpio, pin: number, level: false }
     }
@@ -161,7 +163,9 @@ export class UnoModel {
   #pinNames(): string {
     const lines = this.#layouts.flatMap((layout) => layout.lines).filter(({ pin }) => pin !== undefined)
     const named = lines.map(({ name }) => name)
-    return this.#gpios.size === 0 ? 'no pins at all' : [...named, 'D0 to D13', 'A0 to A5', 'gpio.0 to gpio.19'].join(', ')
+    return this.#gpios.size === 0
+      ? 'no pins at all'
+      : [...named, 'D0 to D13', 'A0 to A5', 'gpio.0 to gpio.19'].join(', ')
   }
 
   /**
@@ -170,7 +174,8 @@ export class UnoModel {
    */
   set(sensor: string, value: number): void {
     const [first = '', second] = sensor.split('.')
-    const chip = second === undefined ? [...this.chips.values()].find((one) => one instanceof Tmp102) : this.chips.get(first)
+    const chip =
+      second === undefined ? [...this.chips.values()].find((one) => one instanceof Tmp102) : this.chips.get(first)
     const adc = this.#adcs.get(first)
     const analogue = /^A([0-7])$/.exec(sensor)?.[1]
     const converter = [...this.#adcs.values()][0]
@@ -184,7 +189,9 @@ export class UnoModel {
   }
 
   #sensorNames(): string {
-    const temperatures = [...this.chips].flatMap(([name, chip]) => (chip instanceof Tmp102 ? [`${name}.temperature`] : []))
+    const temperatures = [...this.chips].flatMap(([name, chip]) =>
+      chip instanceof Tmp102 ? [`${name}.temperature`] : [],
+    )
     const channels = [...this.#adcs.keys()].map((name) => `${name}.0 to ${name}.7`)
     return [...temperatures, ...channels, this.#pinNames()].join(', ')
   }

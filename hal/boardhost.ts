@@ -76,6 +76,9 @@ export interface BoardFaults {
 export interface HostedLine {
   address: number
   vector: number
+  /** For people. */
+  name?: string
+  isLevel?: boolean
   /** Offsets of the registers that its frames may carry. */
   snapshot: ReadonlySet<number>
 }
@@ -104,6 +107,9 @@ export interface BoardHostParts {
 const STATUS_SUCCESS = 0
 const STATUS_NO_SUCH_DEVICE = 0xc000000e | 0
 
+/** Interrupts of a level line without a new edge before people are told. */
+const STAYS_ASSERTED = 1000
+
 /** Sequence numbers are compared modulo this: wires carry no more of them. */
 const SEQUENCES = 64
 
@@ -131,6 +137,8 @@ export class BoardHost {
   readonly #asked = new Set<number>()
   /** Sequence of the newest frame, by line. */
   readonly #sequences: (number | undefined)[] = []
+  /** Frames of a level line since its last edge, by line. */
+  readonly #asserted: { edges: number; frames: number }[] = []
 
   constructor(parts: BoardHostParts, board: BoardEnd) {
     this.#parts = parts
@@ -223,6 +231,7 @@ export class BoardHost {
       return
     }
     this.#checkSequence(frame)
+    if (line.isLevel === true) this.#checkLevel(frame, line)
     memory.i32[word(Line.Sequence)] = frame.sequence
     memory.i32[word(Line.Edges)] = frame.edges
     memory.i32[word(Line.BoardTime)] = frame.boardTime
@@ -238,6 +247,17 @@ export class BoardHost {
     this.#sequences[line] = sequence
     if (before === undefined || (sequence - before - 1) % SEQUENCES === 0) return
     this.#fault('wrongSequences', 1, `line ${line}: ${sequence} behind ${before}`)
+  }
+
+  /** A level line that is claimed again and again without becoming inactive is told by name, once an edge. */
+  #checkLevel({ line, edges }: Frame, { name = `line ${line}` }: HostedLine): void {
+    const before = this.#asserted[line]
+    const frames = before?.edges === edges ? before.frames + 1 : 1
+    this.#asserted[line] = { edges, frames }
+    if (frames !== STAYS_ASSERTED) return
+    this.#parts.report(
+      `${name} has interrupted ${frames} times without becoming inactive: what claims it must take the cause away`,
+    )
   }
 
   /** The snapshot's registers, those that the line has: their number. A register that is told twice counts once. */

@@ -27,6 +27,8 @@ export interface BridgePlan {
 }
 
 export interface BridgedBoard extends BoardEnd {
+  /** Name and version. */
+  readonly firmware: string
   /** Begins to listen: what the board has told since hello is told now. */
   connect(events: BoardEvents): void
   close(): Promise<void>
@@ -78,7 +80,9 @@ export async function openBridge(
     await opened.close()
     throw new LinkError('failed', `${opened.path}: ${result.reason}`)
   }
+  const { firmware, version } = result.identity
   return {
+    firmware: `${firmware} ${version}`,
     write: (device, offset, value) => host.write(device, offset, value),
     endOfInterrupt: (line, sequence) => host.endOfInterrupt(line, sequence),
     enableLine: (line) => host.enableLine(line),

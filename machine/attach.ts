@@ -19,6 +19,8 @@ import type { BoardOption } from './options.ts'
 
 /** The host's end of a board that answers: from one plug to the next unplug. */
 export interface OpenBoard extends BoardEnd {
+  /** Name and version of the board's firmware, where it tells. */
+  readonly firmware?: string
   /** Registers whose values are known only now, such as which modem lines are counted. Read before `connect`. */
   readonly presets?: readonly { device: number; offset: number; value: number }[]
   /** A session begins: from now on the board is listened to. What it said before is told now. */
@@ -104,8 +106,13 @@ class PipedBoard extends Pipe implements OpenBoard {}
 
 function attachButton(file: BoardFile, world: World): Attachment {
   const model = new ModelBoard(layoutsOf(file), world)
-  const { press, release } = buttonBoard(model)
-  const hands: Hands = { ...NO_HANDS, press, release, reset: () => model.reset() }
+  const button = buttonBoard(model)
+  const hands: Hands = {
+    ...NO_HANDS,
+    press: (pin) => button.press(pin),
+    release: (pin) => button.release(pin),
+    reset: () => model.reset(),
+  }
   return { ...SIMULATED, open: piped(world, model), hands, model }
 }
 

@@ -115,7 +115,7 @@ export function boardPlan(file: BoardFile, number: number, name: string): BoardP
       name: entry.name,
       class: layout.class,
       hardwareIds: entry.hardwareIds ?? [`dirql\\${layout.class}`],
-      parameters: entry.parameters,
+      parameters: { ...pinsOf(own.filter((placed) => !given.has(placed.number))), ...entry.parameters },
       registers: layout.registers,
       lines: layout.lines.map(({ name: line, dirql, mode, shared, snapshot }) => ({
         name: line,
@@ -140,6 +140,12 @@ export function boardPlan(file: BoardFile, number: number, name: string): BoardP
     }
   })
   return { number, name, devices }
+}
+
+/** Which pins the device's own lines watch: its driver cannot see that in the resources. */
+function pinsOf(lines: readonly PlacedLine[]): { LinePins?: string } {
+  const pins = lines.flatMap(({ line }) => (line.pin === undefined ? [] : [line.pin]))
+  return pins.length > 0 ? { LinePins: pins.join(',') } : {}
 }
 
 const grantOf = ({ number, line }: PlacedLine): LineGrant => ({ line: number, shared: line.shared })

@@ -1,6 +1,7 @@
 /** The boards of a machine: plugged in, served, pulled out. Runs on the thread of the user's program. */
 import type { DeviceLayout } from '../classes/device.ts'
 import { type BoardFaults, BoardHost, type BoardEvents, fifosOf } from '../hal/boardhost.ts'
+import { placeOf } from '../hal/places.ts'
 import type { World } from '../hal/world.ts'
 import type { ModelBoard } from '../firmware-sim/model.ts'
 import type { HidModel, SerialModel } from '../firmware-sim/port-model.ts'
@@ -63,7 +64,8 @@ export class Board {
   #faultsBefore: Partial<BoardFaults> = {}
   /** Plugs and unplugs, one behind the other. */
   #turn: Promise<unknown> = Promise.resolve()
-  #onRestarted: (() => void)[] = []
+  /** Who waits until the board is back. */
+  #restarting: { resolve: () => void; reject: (error: Error) => void }[] = []
 
   constructor(slots: BoardSlots, number: number, name: string, file: BoardFile, at: Attachment) {
     this.#slots = slots
@@ -120,10 +122,10 @@ export class Board {
 
   /** The reset button: the board is removed, and comes back as new devices. Resolves when they are there. */
   reset(): Promise<void> {
-    const { reset } = this.#hands('press its reset button')
-    const restarted = new Promise<void>((resolve) => this.#onRestarted.push(resolve))
-    reset()
-    return this.#slots.track(restarted)
+    this.#hands('press its reset button').reset()
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.#restarting.push({ resolve, reject })
+    return this.#slots.track(promise)
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {
@@ -140,14 +142,18 @@ export class Board {
     const seats = seat.devices.flatMap((device) => device.lines)
     const offsets = this.#layouts.map(({ registers }) => new Map(registers.map(({ name, offset }) => [name, offset])))
     const lines = this.#layouts.flatMap((layout, device) =>
-      layout.lines.map(({ snapshot }) => new Set(snapshot.map((register) => offsets[device]?.get(register) as number))),
+      layout.lines.map(({ name, mode, snapshot }) => ({
+        name: `line ${layout.name}.${name}`,
+        isLevel: mode === 'level',
+        snapshot: new Set(snapshot.map((register) => offsets[device]?.get(register) as number)),
+      })),
     )
     const host = new BoardHost(
       {
         memory,
         ring: seat.ring,
         devices: seat.devices.map(({ window }) => ({ window, fifos: fifosOf(memory, window) })),
-        lines: seats.map((line, index) => ({ ...line, snapshot: lines[index] as ReadonlySet<number> })),
+        lines: seats.map((line, index) => ({ ...line, ...(lines[index] as (typeof lines)[number]) })),
         interrupt: (vector) => this.#slots.interrupt(vector),
         answer: (token, status, value) => this.#slots.answer(token, status, value),
         now: () => world.now(),
@@ -199,9 +205,12 @@ export class Board {
     })
     restarted.then(
       () => {
-        for (const tell of this.#onRestarted.splice(0)) tell()
+        for (const { resolve } of this.#restarting.splice(0)) resolve()
       },
-      (error: unknown) => this.#print(`the board did not come back: ${(error as Error).message}`),
+      (error: Error) => {
+        this.#print(`the board did not come back: ${error.message}`)
+        for (const { reject } of this.#restarting.splice(0)) reject(error)
+      },
     )
   }
 
@@ -254,6 +263,16 @@ export class Board {
     const { hands, where } = this.#at
     if (hands !== null) return hands
     throw new UsageError(`board ${this.name} is a real one, at ${where}: ${what} by hand`)
+  }
+
+  /** Whether it can be pressed and set by program. */
+  get isSimulated(): boolean {
+    return this.#at.hands !== null
+  }
+
+  /** Name and version of its firmware; null where there is none that tells: a model, a board without firmware of ours. */
+  get firmware(): string | null {
+    return this.#session?.end.firmware ?? null
   }
 
   /** What its I2C bus has seen; null on a real board, where nobody looks. */
@@ -311,6 +330,14 @@ export class Board {
   }
 }
 
+function namedPlace(name: string): string | undefined {
+  try {
+    return placeOf(name)
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
+
 export class Boards {
   readonly #slots: BoardSlots
   readonly #boards = new Map<string, Board>()
@@ -324,12 +351,19 @@ export class Boards {
   async add(option: BoardOption): Promise<Board> {
     const file = readBoardFile(option.board)
     if (option.name !== undefined) this.#checkName(option.name)
-    const at = await attach(file, option, this.#slots.world, this.#slots.isVirtual)
+    const at = await attach(file, this.#placed(option, file.name), this.#slots.world, this.#slots.isVirtual)
     const name = option.name ?? this.#freeName(file.name, at.serialNumber)
     const board = new Board(this.#slots, this.#next++, name, file, at)
     this.#boards.set(name, board)
     await board.plug()
     return board
+  }
+
+  /** Where DIRQL_BOARDS says, if it does. */
+  #placed(option: BoardOption, kind: string): BoardOption {
+    const name = option.name ?? this.#freeName(kind, null)
+    const place = namedPlace(name)
+    return place === undefined ? option : { ...option, name, at: place }
   }
 
   #checkName(name: string): void {

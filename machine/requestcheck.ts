@@ -4,6 +4,8 @@ import type { SystemCall } from './userservice.ts'
 type Check = (value: unknown) => boolean
 
 const integer: Check = (value) => Number.isSafeInteger(value)
+/** Ticks from now on, below 0. */
+const relativeTime: Check = (value) => Number.isSafeInteger(value) && (value as number) <= 0
 const text: Check = (value) => typeof value === 'string'
 const truth: Check = (value) => typeof value === 'boolean'
 const bytes: Check = (value) => value instanceof Uint8Array
@@ -26,7 +28,7 @@ const FIELDS: Record<SystemCall['call'], Record<string, Check>> = {
   'open-event': { name: text },
   'set-event': handle,
   'reset-event': handle,
-  wait: { ...handle, timeout: orNull(integer) },
+  wait: { ...handle, timeout: orNull(relativeTime) },
   cancel: { token: integer },
   'create-process': { name: text },
   'exit-process': {},

@@ -1,7 +1,7 @@
 /** An emulated Uno in real time: it has a thread of its own, and its bytes come and go by messages. */
 import { Worker } from 'node:worker_threads'
 import { EEPROM_SIZE } from '../firmware-sim/avr/eeprom.ts'
-import type { UnoCommand, UnoEvent, UnoReport } from '../firmware-sim/avr/paced.ts'
+import type { UnoCommand, UnoEvent } from '../firmware-sim/avr/paced.ts'
 import {
   pinOf,
   sensorOf,
@@ -10,6 +10,7 @@ import {
   type UnoHands,
   type UnoMemory,
   type UnoOptions,
+  type UnoReport,
 } from '../firmware-sim/avr/uno.ts'
 import { AT24_SIZE } from '../firmware-sim/chips/at24.ts'
 import { siblingFile } from '../hal/siblingfile.ts'

@@ -13,6 +13,8 @@ const CHILD = fileURLToPath(new URL('./fuzz/child.ts', import.meta.url))
 const HANG_MS = 20_000
 /** What a process may hold: the machine's memory, and the heap of a process that keeps nothing. */
 const MOST_HEAP_MB = 192
+/** And in all: garbage that is not collected yet, and the machine's own memory, come to half of it. */
+const MOST_BYTES = 768 * 2 ** 20
 /** A process starts anew after so many cases. */
 const SLICE = 100_000
 const MOST_TOLD = 5
@@ -90,6 +92,10 @@ function runProcess({ seed, from, to }: Slice, tally: Tally, show: (index: numbe
     } else {
       isEnded = true
       tally.peakBytes = Math.max(tally.peakBytes, news.peakBytes)
+      if (news.peakBytes > MOST_BYTES) {
+        tally.crashes += 1
+        tell(`seed ${seed}, cases ${from} to ${to} took ${Math.round(news.peakBytes / 2 ** 20)} MiB`)
+      }
     }
   })
   return new Promise((resolve) => {

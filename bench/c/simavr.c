@@ -1,5 +1,5 @@
-#define _GNU_SOURCE
 /* Runs an image on libsimavr for so many emulated seconds, and prints the milliseconds of a processor that each has taken. */
+#define _GNU_SOURCE
 #include <simavr/avr_uart.h>
 #include <simavr/sim_avr.h>
 #include <simavr/sim_hex.h>

@@ -7,12 +7,10 @@
  */
 import {
   atomic,
-  CTL_CODE,
   DEVICE_OBJECT,
   DO_BUFFERED_IO,
   DO_DEVICE_INITIALIZING,
   type DRIVER_OBJECT,
-  FILE_ANY_ACCESS,
   FILE_DEVICE_UNKNOWN,
   globals,
   IoAttachDeviceToDeviceStack,
@@ -31,7 +29,6 @@ import {
   type KDPC,
   type KINTERRUPT,
   LONG,
-  METHOD_BUFFERED,
   NT_SUCCESS,
   type NTSTATUS,
   out,
@@ -64,6 +61,7 @@ import {
 import { BYTES, complete } from '../lib/irp.ts'
 import { busAddress, textParameter } from '../lib/parameters.ts'
 import { dispatchPnp, type PnpRoutines, type Resources } from '../lib/pnp.ts'
+import { IOCTL_AT24_STATISTICS, STATISTICS } from './interface.ts'
 
 /** The devices that this driver is for. */
 export const hardwareIds = ['dirql\\at24', 'microchip\\24lc256']
@@ -74,18 +72,6 @@ const ADDRESS_BYTES = 2
 const DEFAULT_ADDRESS = 0x50
 /** A write cycle takes 5 ms at most: one poll a millisecond, and some patience. */
 const MOST_POLLS = 25
-
-/** Output: STATISTICS. */
-export const IOCTL_AT24_STATISTICS = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x802, METHOD_BUFFERED, FILE_ANY_ACCESS)
-
-export const STATISTICS = struct('STATISTICS', {
-  Transactions: ULONG,
-  Handovers: ULONG,
-  Interrupts: ULONG,
-  PagesWritten: ULONG,
-  Retries: ULONG,
-  Recoveries: ULONG,
-})
 
 export const AT24 = struct('AT24', {
   Chip: I2C_CHIP,

@@ -53,13 +53,7 @@ function plantFile(directory: NODE, text: string, windows: ArrayLike<number>): b
 }
 
 /** A file for each pin that the device has. */
-function plantPins(
-  directory: NODE,
-  path: string,
-  window: number,
-  target: string,
-  windows: ArrayLike<number>,
-): boolean {
+function plantPins(directory: NODE, path: string, window: number, target: string, windows: ArrayLike<number>): boolean {
   const pins = gpioPinsOf(READ_REGISTER_ULONG((windows[window] ?? 0) + Gpio.PINS))
   return pins.every((pin) => plantAt(directory, `${path}\\d${pin}`, { kind: Kind.Pin, window, value: pin, target }))
 }

@@ -8,7 +8,6 @@ import { Gpio, GPIO_PINS, gpioEdges } from 'dirql/gpio'
 import {
   array,
   atomic,
-  CTL_CODE,
   DEVICE_OBJECT,
   DO_BUFFERED_IO,
   DO_DEVICE_INITIALIZING,
@@ -16,7 +15,6 @@ import {
   Executive,
   ExAllocatePool2,
   ExFreePool,
-  FILE_ANY_ACCESS,
   FILE_DEVICE_UNKNOWN,
   globals,
   IO_NO_INCREMENT,
@@ -42,6 +40,7 @@ import {
   KeFlushQueuedDpcs,
   KeInitializeDpc,
   KeInitializeEvent,
+  KeInitializeSpinLock,
   KeInitializeTimer,
   KeInsertQueueDpc,
   KeRemoveQueueDpc,
@@ -54,16 +53,18 @@ import {
   KeWaitForMultipleObjects,
   KeWaitForSingleObject,
   KINTERRUPT,
+  KSPIN_LOCK,
   KTIMER,
   Latched,
+  LevelSensitive,
   LONG,
-  METHOD_BUFFERED,
   MmMapIoSpace,
   MmNonCached,
   MmUnmapIoSpace,
   NotificationEvent,
   NT_SUCCESS,
   type NTSTATUS,
+  type Out,
   out,
   pointer,
   POOL_FLAG_NON_PAGED,
@@ -84,7 +85,19 @@ import {
   WRITE_REGISTER_ULONG,
 } from 'dirql/wdm'
 import { complete } from '../lib/irp.ts'
-import { dispatchPnp, type PnpRoutines, type Resources } from '../lib/pnp.ts'
+import { textParameter } from '../lib/parameters.ts'
+import { dispatchPnp, type InterruptResource, type PnpRoutines, type Resources } from '../lib/pnp.ts'
+import {
+  EDGE,
+  IOCTL_GPIO_READ_PINS,
+  IOCTL_GPIO_SET_UP_PIN,
+  IOCTL_GPIO_WRITE_PIN,
+  PIN_LEVEL,
+  PIN_SETUP,
+  PINS,
+} from './interface.ts'
+
+export * from './interface.ts'
 
 /** The devices that this driver is for. */
 export const hardwareIds = ['dirql\\gpio']
@@ -92,41 +105,7 @@ export const hardwareIds = ['dirql\\gpio']
 const WINDOW_BYTES = 0x800
 const US = -10 // relative, in 100 ns
 const MOST_EDGES = 256
-
-const code = (number: number): number => CTL_CODE(FILE_DEVICE_UNKNOWN, number, METHOD_BUFFERED, FILE_ANY_ACCESS)
-/** Input: PIN_SETUP. */
-export const IOCTL_GPIO_SET_UP_PIN = code(0x801)
-/** Input: PIN_LEVEL, of an output pin. */
-export const IOCTL_GPIO_WRITE_PIN = code(0x802)
-/** Output: PINS. */
-export const IOCTL_GPIO_READ_PINS = code(0x803)
-
-/** How a pin is to be. Zeroes are an input without pull-up that tells nothing. */
-export const PIN_SETUP = struct('PIN_SETUP', {
-  Pin: ULONG,
-  IsOutput: ULONG,
-  PullUp: ULONG,
-  Rising: ULONG, // not 0: rising edges are told
-  Falling: ULONG,
-  DebounceUs: ULONG, // 0: every edge is told
-})
-export const PIN_LEVEL = struct('PIN_LEVEL', { Pin: ULONG, Level: ULONG })
-
-/** Levels are those of the newest interrupt. */
-export const PINS = struct('PINS', {
-  Levels: ULONG,
-  Direction: ULONG,
-  Edges: ULONG, // counted by the board, of all pins
-  Lost: ULONG, // records that nobody read in time
-})
-
-/** One edge, or several of one pin that came faster than the wire. */
-export const EDGE = struct('EDGE', {
-  Pin: ULONG,
-  Level: ULONG,
-  Count: ULONG, // edges of this pin so far; wraps
-  Time: ULONG, // board time in microseconds; wraps
-})
+const MOST_LINES = 8
 
 const GPIO_PIN = struct('GPIO_PIN', {
   Timer: KTIMER,
@@ -139,7 +118,8 @@ const GPIO_PIN = struct('GPIO_PIN', {
 type GPIO_PIN = InstanceType<typeof GPIO_PIN>
 
 export const GPIO = struct('GPIO', {
-  // Guarded by the interrupt spin lock.
+  // Guarded by the interrupt spin lock: one for all lines of the device.
+  Lock: KSPIN_LOCK,
   Edges: array(EDGE, MOST_EDGES), // a ring
   Put: ULONG, // records ever put; wraps
   Taken: ULONG,
@@ -149,8 +129,11 @@ export const GPIO = struct('GPIO', {
 
   // Set before the interrupt is connected, or by PnP.
   Registers: ULONG, // address; 0 when the board is gone
-  Interrupt: pointer(KINTERRUPT),
+  Interrupt: pointer(KINTERRUPT), // of the line of all pins
+  Lines: array(pointer(KINTERRUPT), MOST_LINES), // of pins that are lines of their own
   Lower: pointer<DEVICE_OBJECT>(() => DEVICE_OBJECT),
+  Physical: pointer<DEVICE_OBJECT>(() => DEVICE_OBJECT),
+  LinePins: ULONG, // mask of the pins whose lines are this device's own; those of its chips are theirs
   Number: ULONG,
   Dpc: KDPC,
   Happened: KEVENT, // synchronization: there are records
@@ -196,6 +179,7 @@ export function addDevice(DriverObject: DRIVER_OBJECT, PhysicalDeviceObject: DEV
   const device = created.value
   const gpio = gpioOf(device)
   gpio.Number = number
+  KeInitializeSpinLock(gpio.Lock)
   KeInitializeDpc(gpio.Dpc, gpioDpc, gpio)
   KeInitializeEvent(gpio.Happened, SynchronizationEvent, false)
   KeInitializeEvent(gpio.Gone, NotificationEvent, false)
@@ -206,6 +190,7 @@ export function addDevice(DriverObject: DRIVER_OBJECT, PhysicalDeviceObject: DEV
     KeInitializeTimer(pin.Timer)
     KeInitializeDpc(pin.Dpc, debounceDpc, pin)
   }
+  gpio.Physical = PhysicalDeviceObject
   gpio.Lower = IoAttachDeviceToDeviceStack(device, PhysicalDeviceObject)
   device.Flags = (device.Flags | DO_BUFFERED_IO) & ~DO_DEVICE_INITIALIZING
   return IoCreateSymbolicLink(linkName(gpio), `\\Device\\Gpio-${number}`)
@@ -218,24 +203,46 @@ export function pnp(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTATUS> {
   return dispatchPnp(DeviceObject, gpioOf(DeviceObject).Lower as DEVICE_OBJECT, Irp, PNP)
 }
 
-function start(device: DEVICE_OBJECT, { windows, interrupts }: Resources): NTSTATUS {
+async function start(device: DEVICE_OBJECT, { windows, interrupts }: Resources): Promise<NTSTATUS> {
   const gpio = gpioOf(device)
+  for (const pin of (await textParameter(gpio.Physical as DEVICE_OBJECT, 'LinePins')).split(',')) {
+    if (pin !== '') gpio.LinePins |= 1 << Number(pin)
+  }
   const [window] = windows
   const [pins] = interrupts
   if (window === undefined || pins === undefined) return STATUS_UNSUCCESSFUL
   gpio.Registers = MmMapIoSpace(window, WINDOW_BYTES, MmNonCached)
   if (gpio.Registers === 0) return STATUS_INSUFFICIENT_RESOURCES
+  // One lock over all lines: it is held at the highest of their levels.
+  const level = Math.max(...interrupts.map((line) => line.level))
+  const own = interrupts.slice(1, 1 + MOST_LINES).filter(({ isLatched }) => isLatched)
+  for (const [index, line] of own.entries()) {
+    const connected = out<KINTERRUPT>()
+    const status = connect(gpio, line, lineIsr, level, connected)
+    if (!NT_SUCCESS(status)) return status
+    gpio.Lines.set(index, connected.value)
+  }
+  return connect(gpio, pins, gpioIsr, level, ref(gpio, 'Interrupt'))
+}
+
+function connect(
+  gpio: GPIO,
+  { vector, level, affinity, isLatched, isShared }: InterruptResource,
+  isr: typeof gpioIsr,
+  synchronizeLevel: number,
+  InterruptObject: Out<KINTERRUPT | null>,
+): NTSTATUS {
   return IoConnectInterrupt({
-    InterruptObject: ref(gpio, 'Interrupt'),
-    ServiceRoutine: gpioIsr,
+    InterruptObject,
+    ServiceRoutine: isr,
     ServiceContext: gpio,
-    SpinLock: null,
-    Vector: pins.vector,
-    Irql: pins.level,
-    SynchronizeIrql: pins.level,
-    InterruptMode: Latched,
-    ShareVector: pins.isShared,
-    ProcessorEnableMask: pins.affinity,
+    SpinLock: gpio.Lock,
+    Vector: vector,
+    Irql: level,
+    SynchronizeIrql: synchronizeLevel,
+    InterruptMode: isLatched ? Latched : LevelSensitive,
+    ShareVector: isShared,
+    ProcessorEnableMask: affinity,
     FloatingSave: false,
   })
 }
@@ -243,14 +250,19 @@ function start(device: DEVICE_OBJECT, { windows, interrupts }: Resources): NTSTA
 /** Harmless when done before. */
 function stop(device: DEVICE_OBJECT): void {
   const gpio = gpioOf(device)
-  const { Interrupt } = gpio
-  if (Interrupt === null) return
-  IoDisconnectInterrupt(Interrupt)
+  const { Interrupt, Registers } = gpio
+  if (Registers === 0) return
+  if (Interrupt !== null) IoDisconnectInterrupt(Interrupt)
   gpio.Interrupt = null
+  for (let index = 0; index < MOST_LINES; index++) {
+    const line = gpio.Lines.at(index)
+    if (line !== null) IoDisconnectInterrupt(line)
+    gpio.Lines.set(index, null)
+  }
   KeRemoveQueueDpc(gpio.Dpc)
   for (let index = 0; index < GPIO_PINS; index++) KeCancelTimer(gpio.Pins.at(index).Timer)
   KeFlushQueuedDpcs() // a debounce DPC may have been queued before its timer was cancelled
-  MmUnmapIoSpace(gpio.Registers, WINDOW_BYTES)
+  MmUnmapIoSpace(Registers, WINDOW_BYTES)
   gpio.Registers = 0
   KeSetEvent(gpio.Gone, IO_NO_INCREMENT, false)
 }
@@ -259,15 +271,23 @@ function remove(device: DEVICE_OBJECT): void {
   IoDeleteSymbolicLink(linkName(gpioOf(device)))
 }
 
-/** @irql DIRQL, interrupt spin lock held */
+/** The line of all pins. @irql DIRQL, interrupt spin lock held */
 export function gpioIsr(_Interrupt: KINTERRUPT, gpio: GPIO): boolean {
-  const { Registers } = gpio
-  const edged = READ_REGISTER_ULONG(Registers + Gpio.EDGE_PINS)
+  return takeEdgesOf(gpio, READ_REGISTER_ULONG(gpio.Registers + Gpio.EDGE_PINS))
+}
+
+/** A pin that is a line of its own: its frame has nothing but its count. @irql DIRQL, interrupt spin lock held */
+export function lineIsr(_Interrupt: KINTERRUPT, gpio: GPIO): boolean {
+  return takeEdgesOf(gpio, gpio.LinePins)
+}
+
+/** Whether one of `pins` had an edge that was not told. @irql DIRQL, interrupt spin lock held */
+function takeEdgesOf(gpio: GPIO, pins: number): boolean {
   let isOurs = false
   for (let index = 0; index < GPIO_PINS; index++) {
-    if (((edged >>> index) & 1) === 0) continue
+    if (((pins >>> index) & 1) === 0) continue
     const pin = gpio.Pins.at(index)
-    const count = READ_REGISTER_ULONG(Registers + gpioEdges(index))
+    const count = READ_REGISTER_ULONG(gpio.Registers + gpioEdges(index))
     if (count === pin.Told) continue // told by the frame before
     isOurs = true
     if (pin.DebounceUs === 0) tell(gpio, pin, count)

@@ -11,11 +11,9 @@ import {
   DO_BUFFERED_IO,
   DO_DEVICE_INITIALIZING,
   type DRIVER_OBJECT,
-  FILE_ANY_ACCESS,
   FILE_DEVICE_UNKNOWN,
   globals,
   atomic,
-  CTL_CODE,
   IO_NO_INCREMENT,
   IoAttachDeviceToDeviceStack,
   IoConnectInterruptEx,
@@ -36,7 +34,6 @@ import {
   KINTERRUPT,
   LevelSensitive,
   LONG,
-  METHOD_BUFFERED,
   NT_SUCCESS,
   type NTSTATUS,
   out,
@@ -66,6 +63,7 @@ import {
 import { complete, completeWithText } from '../lib/irp.ts'
 import { busAddress, textParameter } from '../lib/parameters.ts'
 import { dispatchPnp, type InterruptResource, type PnpRoutines, type Resources } from '../lib/pnp.ts'
+import { IOCTL_TMP102_SET_THRESHOLDS, IOCTL_TMP102_STATISTICS, STATISTICS, THRESHOLDS } from './interface.ts'
 
 /** The devices that this driver is for. */
 export const hardwareIds = ['dirql\\tmp102', 'ti\\tmp102']
@@ -76,23 +74,6 @@ const Pointer = { Temperature: 0, Configuration: 1, Low: 2, High: 3 } as const
 const CONFIGURATION = 0x62e0
 const PER_DEGREE = 16 // a register is a sixteenth of a degree, in its upper 12 bits
 const DEFAULT_ADDRESS = 0x48
-
-/** Input: THRESHOLDS. ALERT comes when the temperature rises to High, and when it falls below Low then. */
-export const IOCTL_TMP102_SET_THRESHOLDS = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x801, METHOD_BUFFERED, FILE_ANY_ACCESS)
-/** Output: STATISTICS. */
-export const IOCTL_TMP102_STATISTICS = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x802, METHOD_BUFFERED, FILE_ANY_ACCESS)
-
-/** In sixteenths of a degree Celsius. */
-export const THRESHOLDS = struct('THRESHOLDS', { Low: LONG, High: LONG })
-export const STATISTICS = struct('STATISTICS', {
-  Transactions: ULONG,
-  Handovers: ULONG,
-  Interrupts: ULONG,
-  Alerts: ULONG,
-  Retries: ULONG,
-  Recoveries: ULONG,
-  AlertTemperature: LONG, // at the last ALERT, sixteenths of a degree
-})
 
 export const TMP102 = struct('TMP102', {
   Chip: I2C_CHIP,

@@ -1,7 +1,6 @@
 /** An Uno that keeps pace with a clock, as fast as real time or some times faster, on a thread of its own. */
-import type { BusEntry } from '../chips/bus.ts'
 import { CYCLES_A_US } from './atmega328p.ts'
-import type { Uno, UnoFault } from './uno.ts'
+import type { Uno, UnoFault, UnoReport } from './uno.ts'
 
 /** What its owner asks of it. */
 export type UnoCommand =
@@ -12,19 +11,6 @@ export type UnoCommand =
   | { do: 'fault'; fault: UnoFault; values: readonly number[] }
   | { do: 'report'; id: number; withLog: boolean }
   | { do: 'stop' }
-
-/** What it has seen so far. */
-export interface UnoReport {
-  /** Microseconds of its own clock. */
-  us: number
-  sleptUs: number
-  /** Microseconds of the clock that it could not keep up with, and let go. */
-  lateUs: number
-  overruns: number
-  transactions: number
-  mixedTransactions: number
-  log: readonly BusEntry[]
-}
 
 export type UnoEvent = { tells: 'data'; bytes: Uint8Array } | { tells: 'report'; id: number; report: UnoReport }
 
@@ -112,16 +98,7 @@ export class PacedUno {
   }
 
   #report(id: number, withLog: boolean): void {
-    const { bus, chip, sequences, us } = this.#uno
-    const report: UnoReport = {
-      us,
-      sleptUs: chip.core.sleptCycles / CYCLES_A_US,
-      lateUs: this.#lateUs,
-      overruns: chip.usart.overruns,
-      transactions: bus.log.length,
-      mixedTransactions: sequences.mixed,
-      log: withLog ? bus.log : [],
-    }
+    const report = { ...this.#uno.report(withLog), lateUs: this.#lateUs }
     this.#pace.tell({ tells: 'report', id, report })
   }
 }

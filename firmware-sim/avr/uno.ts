@@ -1,6 +1,6 @@
 /** An Arduino Uno with its fixture: TMP102 and 24LC256 on the two-wire bus, ALERT on D3, a button on D2. */
 import { AT24_SIZE, At24 } from '../chips/at24.ts'
-import { I2cBus } from '../chips/bus.ts'
+import { type BusEntry, I2cBus } from '../chips/bus.ts'
 import { SequenceCounter } from '../chips/sequences.ts'
 import { Tmp102 } from '../chips/tmp102.ts'
 import { Atmega328p, CYCLES_A_US, type PortName } from './atmega328p.ts'
@@ -60,6 +60,21 @@ export interface UnoHands {
   set(sensor: string, value: number): void
   /** The reset button, or DTR. */
   reset(): void
+}
+
+/** What an Uno has seen so far. */
+export interface UnoReport {
+  /** Microseconds of its own clock. */
+  us: number
+  sleptUs: number
+  /** Microseconds of real time that it could not keep up with, and let go. */
+  lateUs: number
+  /** Bytes of the host that came while its receiver was full. */
+  overruns: number
+  transactions: number
+  mixedTransactions: number
+  /** Empty if it was not asked for. */
+  log: readonly BusEntry[]
 }
 
 export class Uno implements UnoHands {
@@ -136,6 +151,19 @@ export class Uno implements UnoHands {
     else if (fault === 'clear') faults.clear()
     else if (fault === 'stretch') faults.stretch(first, second)
     else faults[fault](values[0])
+  }
+
+  report(withLog = false): UnoReport {
+    const { bus, chip, sequences, us } = this
+    return {
+      us,
+      sleptUs: chip.core.sleptCycles / CYCLES_A_US,
+      lateUs: 0,
+      overruns: chip.usart.overruns,
+      transactions: bus.log.length,
+      mixedTransactions: sequences.mixed,
+      log: withLog ? bus.log : [],
+    }
   }
 
   #drive(pin: number, level: boolean | null): void {

@@ -1,6 +1,6 @@
 /** An Uno that lives by the machine's time, in this process: cycle by cycle the same in every run of a virtual clock. */
 import { CYCLES_A_US } from './atmega328p.ts'
-import type { Uno, UnoHands } from './uno.ts'
+import type { Uno, UnoFault, UnoHands, UnoReport } from './uno.ts'
 
 /** The machine's time, in ticks of 100 ns. What is planned for one time happens in the order of the plans. */
 export interface Ticks {
@@ -58,15 +58,26 @@ export class UnoOnVirtualClock implements UnoHands {
     this.#do(() => this.uno.reset())
   }
 
+  fault(fault: UnoFault, values: readonly number[] = []): void {
+    this.#do(() => this.uno.fault(fault, values))
+  }
+
+  /** What it has seen so far; with the whole log of its bus, if that is wanted. */
+  report(withLog = false): Promise<UnoReport> {
+    this.#do(() => {})
+    return Promise.resolve(this.uno.report(withLog))
+  }
+
   /** Does something to the board at this very time: to its bus, its chips, its pins. */
   touch(body: (uno: Uno) => void): void {
     this.#do(() => body(this.uno))
   }
 
   /** Takes its power away. What it has sent is lost where it is. */
-  powerOff(): void {
+  powerOff(): Promise<void> {
     this.#isOn = false
     this.#callOff()
+    return Promise.resolve()
   }
 
   /** Up to now, then what is to be done, then on. */

@@ -1,12 +1,5 @@
 /** The i2c class as a model: a controller that takes the bus's time, on chip models (docs/hardware/i2c.md). */
-import {
-  I2C_MOST_READ,
-  I2C_MOST_WRITTEN,
-  I2cCommand,
-  I2cControl,
-  i2cSpeedKhz,
-  I2cStatus,
-} from '../../classes/i2c.ts'
+import { I2C_MOST_READ, I2C_MOST_WRITTEN, I2cCommand, I2cControl, i2cSpeedKhz, I2cStatus } from '../../classes/i2c.ts'
 import type { I2cBus } from '../chips/bus.ts'
 import type { DeviceModel } from '../device.ts'
 import type { ModelTime } from '../model.ts'

@@ -5,11 +5,11 @@
  * at PASSIVE_LEVEL or APC_LEVEL, in a critical region that is entered here, and held while the callbacks of a report
  * run, which may wait, and while IRPs are completed.
  *
- * A cancel routine cannot wait: it may run at DISPATCH_LEVEL, over the very thread that owns the mutex. So it first
- * puts its IRP on a list without a lock, then tries the mutex. Whoever owns the mutex empties that list, and looks at
- * it once more when he has given the mutex back. No IRP is forgotten: a cancel routine that found the mutex taken had
- * put its IRP on the list before, so that owner's last look finds it, or another owner's does who came between and whose
- * look is still to come. All three steps are atomic, so there is one order of them for all processors.
+ * A cancel routine cannot wait: it may run at DISPATCH_LEVEL, over the very thread that owns the mutex (decision 0106).
+ * So it first puts its IRP on a list without a lock, then tries the mutex. Whoever owns the mutex empties that list, and
+ * looks at it once more when he has given the mutex back. No IRP is forgotten: a cancel routine that found the mutex taken
+ * had put its IRP on the list before, so that owner's last look finds it, or another owner's does who came between and
+ * whose look is still to come. All three steps are atomic, so there is one order of them for all processors.
  */
 import { acquireFastMutexUnsafe, releaseFastMutexUnsafe, tryAcquireFastMutexUnsafe } from '../ex/fastmutex.ts'
 import { enterCriticalRegion, leaveCriticalRegion } from '../ke/apc.ts'

@@ -55,12 +55,12 @@ export function tell(irp: number, change: number): void {
   const buffer = hasRoom ? bufferOf(irp) : 0
   if (buffer !== 0) copyData(change, buffer)
   dropBuffer(change)
-  clearFlag(change, NOTIFY_IMMEDIATELY) // this request is told that changes were lost, so the next need not be
+  clearFlag(change, NOTIFY_IMMEDIATELY) // this request is told, so the next need not be (decision 0104)
   if (buffer === 0) complete(irp, STATUS_NOTIFY_ENUM_DIR)
   else complete(irp, STATUS_SUCCESS, length)
 }
 
-/** Whether a change completes all requests of a watcher: the oldest with the changes, the others without (decision 0102). */
+/** Whether a change completes all requests of a watcher: the oldest with the changes, the others without (decision 0027). */
 export const COMPLETES_ALL = 1
 
 /** A change is recorded, or lost: the watcher is told, if it has asked. */

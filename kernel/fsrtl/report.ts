@@ -7,15 +7,7 @@ import { read32 } from '../mm/access.ts'
 import type { LIST_ENTRY } from '../rtl/list.ts'
 import type { Pvoid } from '../rtl/struct.ts'
 import { FILE_ACTION_RENAMED_OLD_NAME } from './codes.ts'
-import {
-  contextOf,
-  dereferenceChange,
-  indexOf,
-  inOrder,
-  referenceChange,
-  sizeOf,
-  subjectOf,
-} from './change.ts'
+import { contextOf, dereferenceChange, indexOf, inOrder, referenceChange, sizeOf, subjectOf } from './change.ts'
 import { addNameless, addWatchers } from './directory.ts'
 import { clearFlag, hasFlag, setFlag } from './flags.ts'
 import { AWAITS_NEW_NAME, Change, CLEANUP_IN_PROCESS, Index, NOTIFY_IMMEDIATELY, type NOTIFY_SYNC } from './layouts.ts'

@@ -13,7 +13,7 @@ const TAG = 'FSNS'
 
 /**
  * Who may come to a sync when its driver has given it back: structures that are left, and cancel routines that are
- * just leaving. The block goes with the last of them.
+ * just leaving. The block goes with the last of them (decision 0107).
  */
 export function referenceSync(sync: number): void {
   atomicAdd(sync + Sync.References, 1)

@@ -1,12 +1,7 @@
 /** Requests to be told of changes, and the end of a directory (wdm-facts §1.4, §1.5). */
 import { checkPvoid, type Pvoid } from '../rtl/struct.ts'
 import type { LIST_ENTRY } from '../rtl/list.ts'
-import {
-  STATUS_DELETE_PENDING,
-  STATUS_NOTIFY_CLEANUP,
-  STATUS_NOTIFY_ENUM_DIR,
-  STATUS_SUCCESS,
-} from '../rtl/status.ts'
+import { STATUS_DELETE_PENDING, STATUS_NOTIFY_CLEANUP, STATUS_NOTIFY_ENUM_DIR, STATUS_SUCCESS } from '../rtl/status.ts'
 import { routineId } from '../ke/image.ts'
 import { enter, PASSIVE_LEVEL } from '../ke/level.ts'
 import { read32, readU32, write32 } from '../mm/access.ts'
@@ -126,8 +121,8 @@ function serveAgain(irp: number, change: number): void {
 }
 
 /**
- * The directory is to be deleted: completes the requests of all who have it open. While that goes on, new requests of
- * theirs are refused, or a driver that sends one from its completion routine would never come to an end.
+ * The directory is to be deleted: completes the requests of all who have it open (decision 0103). While that goes on, new
+ * requests of theirs are refused, or a driver that sends one from its completion routine would never come to an end.
  */
 function endDirectory(list: number, streamId: number): void {
   const changes = findStream(list, streamId)

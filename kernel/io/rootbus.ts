@@ -265,7 +265,9 @@ function idOf(extension: number, type: number): Answer {
 
 function textOf(extension: number, type: number): Answer {
   const isKnown = type === DeviceTextDescription || type === DeviceTextLocationInformation
-  const text = isKnown ? read32(extension + (type === DeviceTextDescription ? Extension.Description : Extension.Location)) : 0
+  const text = isKnown
+    ? read32(extension + (type === DeviceTextDescription ? Extension.Description : Extension.Location))
+    : 0
   return text === 0 ? UNKNOWN : given(copyText(text, false))
 }
 

@@ -10,7 +10,7 @@ test('a page is written, polled for, and read back', () => {
   session.enableBus()
   const page = Array.from({ length: 64 }, (_, index) => (index * 7) & 0xff)
   expect(session.transfer(0x50, [0x12, 0x40, ...page], 0).failure).toBe(null)
-  session.board.uno.fault('nack', [0x50, 2]) // by the time that a poll has travelled here, the write cycle is over
+  session.board.fault('nack', [0x50, 2]) // by the time that a poll has travelled here, the write cycle is over
   let polls = 0
   while (session.transfer(0x50, [], 0).failure === 'NACK_ADDRESS') polls += 1
   expect(polls).toBe(2)
@@ -22,7 +22,7 @@ test('a stretched clock makes a transfer longer; one that is held for ever ends 
   const session = new Session()
   session.open()
   session.enableBus()
-  session.board.uno.fault('stretch', [2_000, 3])
+  session.board.fault('stretch', [2_000, 3])
   expect(session.transfer(0x48, [0], 2).failure).toBe(null)
   session.board.touch(({ bus }) => bus.faults.stretch(Number.POSITIVE_INFINITY, 1))
   expect(session.transfer(0x48, [0], 2).failure).toBe('TIMEOUT')

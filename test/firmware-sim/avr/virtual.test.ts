@@ -50,7 +50,7 @@ test('a sleeping board is looked at only when something falls due in it', () => 
 test('a board without power says nothing', () => {
   const { time, board, heard } = bench()
   time.pass(2_000)
-  board.powerOff()
+  void board.powerOff()
   const before = heard.length
   board.write(Buffer.from('t'))
   time.pass(100 * TICKS_A_MS)

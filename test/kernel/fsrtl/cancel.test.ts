@@ -97,7 +97,10 @@ describe('while somebody has the lock', () => {
       await volume.report('\\d\\a', 1, { FilterContext: 1 })
       return [order, requests.map(({ outcome }) => outcome)]
     })
-    expect(seen).toEqual([[2, 0, 3, 1], [CANCELLED, CANCELLED, CANCELLED, CANCELLED]])
+    expect(seen).toEqual([
+      [2, 0, 3, 1],
+      [CANCELLED, CANCELLED, CANCELLED, CANCELLED],
+    ])
   })
 
   test('a DPC that interrupts the owner may cancel', async () => {
@@ -170,20 +173,23 @@ describe('what is recorded in the buffer of a cancelled request', () => {
     expect(seen).toEqual([CANCELLED, success('4 a', '5 b')])
   })
 
-  test.for([true, false])('goes to a block of its own where no request has room (another one waits: %s)', async (waits) => {
-    const seen = await onVolume(async (volume) => {
-      const open = volume.open('\\d')
-      const first = await open.watch()
-      const short = waits ? await open.watch({ length: 4 }) : null
-      await volume.report('\\d\\a', half)
-      first.cancel()
-      const blocks = blocksInUse()['FsNB']
-      short?.cancel()
-      await volume.report('\\d\\b', rest)
-      return [blocks, (await open.watch()).outcome]
-    })
-    expect(seen).toEqual([1, success('4 a', '5 b')])
-  })
+  test.for([true, false])(
+    'goes to a block of its own where no request has room (another one waits: %s)',
+    async (waits) => {
+      const seen = await onVolume(async (volume) => {
+        const open = volume.open('\\d')
+        const first = await open.watch()
+        const short = waits ? await open.watch({ length: 4 }) : null
+        await volume.report('\\d\\a', half)
+        first.cancel()
+        const blocks = blocksInUse()['FsNB']
+        short?.cancel()
+        await volume.report('\\d\\b', rest)
+        return [blocks, (await open.watch()).outcome]
+      })
+      expect(seen).toEqual([1, success('4 a', '5 b')])
+    },
+  )
 
   test('is lost where there is no memory either: the next one is told so', async () => {
     const seen = await onVolume(async (volume) => {

@@ -35,12 +35,19 @@ const wish = fc.record<Wish>({
   filter: fc.constantFrom(1, 3, 7),
   room: fc.constantFrom(0, 14, 16, 20, 40, 80, 4096),
 })
-const target = fc.tuple(directory, fc.constantFrom(...FILES)).map(([parent, name]) => (parent === '\\' ? `\\${name}` : `${parent}\\${name}`))
+const target = fc
+  .tuple(directory, fc.constantFrom(...FILES))
+  .map(([parent, name]) => (parent === '\\' ? `\\${name}` : `${parent}\\${name}`))
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ kind: fc.constant('watch' as const), open, wish, isLiteral: fc.boolean() }) },
   {
     weight: 10,
-    arbitrary: fc.record({ kind: fc.constant('report' as const), target, filter, action: fc.integer({ min: 1, max: 5 }) }),
+    arbitrary: fc.record({
+      kind: fc.constant('report' as const),
+      target,
+      filter,
+      action: fc.integer({ min: 1, max: 5 }),
+    }),
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('cancel' as const), request: fc.nat(20) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('cleanup' as const), open }) },

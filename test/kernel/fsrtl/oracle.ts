@@ -1,5 +1,5 @@
 /** The notify package as a person would write it who does not mind how long it takes: one scan of a list. */
-import { type Outcome, success, without } from './volume.ts'
+import { type Outcome, success, without } from './request.ts'
 
 export interface Wish {
   name: string

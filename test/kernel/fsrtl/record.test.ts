@@ -27,21 +27,23 @@ async function rename(volume: Volume, from: string, to: string): Promise<void> {
 describe('numbers', () => {
   test('the change flags are Windows’', () => {
     const flags = Object.entries(codes).filter(([name]) => name.startsWith('FILE_NOTIFY_CHANGE_'))
-    expect(Object.fromEntries(flags.map(([name, value]) => [name.slice('FILE_NOTIFY_CHANGE_'.length), value]))).toEqual({
-      FILE_NAME: 0x001,
-      DIR_NAME: 0x002,
-      NAME: 0x003,
-      ATTRIBUTES: 0x004,
-      SIZE: 0x008,
-      LAST_WRITE: 0x010,
-      LAST_ACCESS: 0x020,
-      CREATION: 0x040,
-      EA: 0x080,
-      SECURITY: 0x100,
-      STREAM_NAME: 0x200,
-      STREAM_SIZE: 0x400,
-      STREAM_WRITE: 0x800,
-    })
+    expect(Object.fromEntries(flags.map(([name, value]) => [name.slice('FILE_NOTIFY_CHANGE_'.length), value]))).toEqual(
+      {
+        FILE_NAME: 0x001,
+        DIR_NAME: 0x002,
+        NAME: 0x003,
+        ATTRIBUTES: 0x004,
+        SIZE: 0x008,
+        LAST_WRITE: 0x010,
+        LAST_ACCESS: 0x020,
+        CREATION: 0x040,
+        EA: 0x080,
+        SECURITY: 0x100,
+        STREAM_NAME: 0x200,
+        STREAM_SIZE: 0x400,
+        STREAM_WRITE: 0x800,
+      },
+    )
     expect(codes.FILE_NOTIFY_VALID_MASK).toBe(0xfff)
   })
 
@@ -78,9 +80,8 @@ describe('a record', () => {
     const bytes = await onVolume(async (volume) => {
       const request = await volume.open('\\d').watch()
       await volume.report('\\d\\abc', FILE_ACTION_ADDED)
-      return [...mem.u8.slice(request.buffer, request.buffer + 0x12)]
+      return Array.from(mem.u8.slice(request.buffer, request.buffer + 0x12))
     })
-    // prettier-ignore
     expect(bytes).toEqual([0, 0, 0, 0, 1, 0, 0, 0, 6, 0, 0, 0, 0x61, 0, 0x62, 0, 0x63, 0])
   })
 
@@ -155,10 +156,11 @@ describe('a record', () => {
 
 test('padding between records is zero in a buffer that was not', async () => {
   const pad = await onVolume(async (volume) => {
-    volume.beforeSending = ({ AssociatedIrp: { SystemBuffer } }) => void mem.u8.fill(0xff, SystemBuffer, SystemBuffer + 4096)
+    volume.beforeSending = ({ AssociatedIrp: { SystemBuffer } }) =>
+      void mem.u8.fill(0xff, SystemBuffer, SystemBuffer + 4096)
     const request = await volume.open('\\d').watch()
     await rename(volume, 'abc', 'abcd')
-    return [...mem.u8.slice(request.buffer + 0x12, request.buffer + 0x14)]
+    return Array.from(mem.u8.slice(request.buffer + 0x12, request.buffer + 0x14))
   })
   expect(pad).toEqual([0, 0])
 })
@@ -187,7 +189,11 @@ describe('changes between two requests', () => {
       await volume.report('\\d\\b')
       const change = firstEntry(volume.list.address) - Change.NotifyList
       const block = read32(change + Change.Buffer)
-      const kept = { blocks: blocksInUse()['FsNB'], paged: isPaged(block), room: read32(change + Change.ThisBufferLength) }
+      const kept = {
+        blocks: blocksInUse()['FsNB'],
+        paged: isPaged(block),
+        room: read32(change + Change.ThisBufferLength),
+      }
       await open.watch({ length: 5000 })
       return [none, kept, blocksInUse()['FsNB']]
     })

@@ -13,7 +13,8 @@ export function recordsIn(bytes: Uint8Array): string[] {
     found.push(`${view.getUint32(at + Action, true)} ${name}`)
     const end = at + FileName + nameLength
     const expected = next === 0 ? bytes.length : at + next
-    if ((next === 0 ? end : (end + 3) & ~3) !== expected) throw new Error(`record at ${at} ends at ${end}, next ${next}`)
+    if ((next === 0 ? end : (end + 3) & ~3) !== expected)
+      throw new Error(`record at ${at} ends at ${end}, next ${next}`)
   }
   return found
 }

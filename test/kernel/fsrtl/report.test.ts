@@ -62,7 +62,13 @@ describe('the path of a change', () => {
     ['a change in the root does not reach other directories', '\\d', '\\abc', true, 'pending'],
     ['one character is a root whatever it is', 'x', 'xy\\abc', true, success('1 y\\abc')],
     ['a name with a separator at its end is another directory', '\\d\\', '\\d\\abc', true, 'pending'],
-    ['a name with a separator at its end has what an empty name leads to', '\\d\\', '\\d\\\\abc', false, success('1 abc')],
+    [
+      'a name with a separator at its end has what an empty name leads to',
+      '\\d\\',
+      '\\d\\\\abc',
+      false,
+      success('1 abc'),
+    ],
   ])('%s', async ([, name, target, WatchTree, outcome]) => {
     expect(await seenBy(name, target, { WatchTree })).toEqual(outcome)
   })
@@ -114,7 +120,8 @@ describe('the path of a change', () => {
   test('overlapping watchers of trees all learn of a change, in the order of the list', async () => {
     const seen = await onVolume(async (volume) => {
       const order: string[] = []
-      const watch = (name: string) => volume.open(name).watch({ WatchTree: true, whenDone: () => void order.push(name) })
+      const watch = (name: string) =>
+        volume.open(name).watch({ WatchTree: true, whenDone: () => void order.push(name) })
       const requests = [await watch('\\a\\b'), await watch('\\'), await watch('\\a'), await watch('\\a\\b')]
       await volume.report('\\a\\b\\c')
       return { order, outcomes: requests.map(({ outcome }) => outcome) }
@@ -173,9 +180,9 @@ describe('characters of one byte', () => {
     const seen = await onVolume(async (volume) => {
       const own = await volume.open(volume.bytes('\\d')).watch()
       const tree = await volume.open(volume.bytes('\\')).watch({ WatchTree: true })
-      // 0x84 is ä in code page 437.
-      const target = volume.bytes([...'\\d\\x'].map((letter) => letter.charCodeAt(0)).concat(0x84))
-      await volume.report(target, 1, { TargetNameOffset: 3, StreamName: volume.bytes([0x81]) })
+      // In code page 437 0x84 is ä and 0x81 ü.
+      const target = volume.bytes('\\d\\x\x84')
+      await volume.report(target, 1, { TargetNameOffset: 3, StreamName: volume.bytes('\x81') })
       return [own.outcome, tree.outcome]
     })
     expect(seen).toEqual([success('1 xä:ü'), success('1 d\\xä:ü')])

@@ -9,6 +9,7 @@ import {
 import { allocateStruct, free, poolFault, poolUsage, tagOf } from '../../../kernel/mm/pool.ts'
 import { currentProcess } from '../../../kernel/ob/handle.ts'
 import { pointerCount } from '../../../kernel/ob/reference.ts'
+import { PsGetCurrentProcessId } from '../../../kernel/ps/process.ts'
 import { CLEANUP, onVolume, success } from './volume.ts'
 
 /** A captured context in a block of its own. */
@@ -33,16 +34,32 @@ function since([blocks = 0, references = 0]: number[]): string {
 const ONE = '1 blocks, 1 references'
 const NONE = '0 blocks, 0 references'
 
-test('SeCaptureSubjectContext refers to the process, SeReleaseSubjectContext lets go of it', async () => {
+test('SeCaptureSubjectContext refers to the process that the thread acts for', async () => {
+  const seen = await onVolume(() => {
+    const subject = capture()
+    const { PrimaryToken, ClientToken, ImpersonationLevel, ProcessAuditId } = subject
+    SeReleaseSubjectContext(subject)
+    free(subject.address, 'Subj')
+    return [
+      PrimaryToken === currentProcess(),
+      ClientToken,
+      ImpersonationLevel,
+      ProcessAuditId === PsGetCurrentProcessId(),
+    ]
+  })
+  expect(seen).toEqual([true, 0, 0, true])
+})
+
+test('SeReleaseSubjectContext lets go of the process', async () => {
   const seen = await onVolume(() => {
     const before = alive()
     const subject = capture()
-    const captured = [since(before), subject.PrimaryToken === currentProcess(), subject.ClientToken]
+    const captured = since(before)
     SeReleaseSubjectContext(subject)
     free(subject.address, 'Subj')
-    return [...captured, since(before)]
+    return [captured, since(before)]
   })
-  expect(seen).toEqual([ONE, true, 0, NONE])
+  expect(seen).toEqual([ONE, NONE])
 })
 
 describe('a subject context is released and freed once:', () => {

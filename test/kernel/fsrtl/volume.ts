@@ -4,7 +4,6 @@
  */
 import { boot } from '../../../machine/index.ts'
 import { IoCallDriver } from '../../../kernel/io/call.ts'
-import { IoCancelIrp } from '../../../kernel/io/cancel.ts'
 import { IoWriteAccess, IRP_MJ_DIRECTORY_CONTROL, IRP_MN_NOTIFY_CHANGE_DIRECTORY } from '../../../kernel/io/codes.ts'
 import { IoAllocateIrp, IoFreeIrp, IoGetNextIrpStackLocation, IoSetCompletionRoutine } from '../../../kernel/io/irp.ts'
 import { type DEVICE_OBJECT, FILE_OBJECT, type IRP } from '../../../kernel/io/layouts.ts'
@@ -14,110 +13,20 @@ import { FILE_ACTION_ADDED, FILE_NOTIFY_CHANGE_FILE_NAME } from '../../../kernel
 import type { AnyName } from '../../../kernel/fsrtl/name.ts'
 import { FsRtlNotifyFilterReportChange, type NotifyFilterReport } from '../../../kernel/fsrtl/report.ts'
 import { FsRtlNotifyInitializeSync, FsRtlNotifyUninitializeSync, NOTIFY_SYNC } from '../../../kernel/fsrtl/sync.ts'
-import {
-  FsRtlNotifyChangeDirectory,
-  FsRtlNotifyFilterChangeDirectory,
-  type NotifyFilterChangeDirectory,
-} from '../../../kernel/fsrtl/watch.ts'
+import { FsRtlNotifyChangeDirectory, FsRtlNotifyFilterChangeDirectory } from '../../../kernel/fsrtl/watch.ts'
 import { StatusError } from '../../../kernel/ke/exception.ts'
 import { out } from '../../../kernel/ke/out.ts'
 import { KernelMode } from '../../../kernel/ke/wait.ts'
 import { mem } from '../../../kernel/mm/memory.ts'
 import { allocate, allocateStruct, free, poolUsage } from '../../../kernel/mm/pool.ts'
 import { LIST_ENTRY, initializeList, isEmpty } from '../../../kernel/rtl/list.ts'
-import {
-  STATUS_CANCELLED,
-  STATUS_DELETE_PENDING,
-  STATUS_INSUFFICIENT_RESOURCES,
-  STATUS_MORE_PROCESSING_REQUIRED,
-  STATUS_NOTIFY_CLEANUP,
-  STATUS_NOTIFY_ENUM_DIR,
-  STATUS_PENDING,
-  STATUS_SUCCESS,
-} from '../../../kernel/rtl/status.ts'
+import { STATUS_MORE_PROCESSING_REQUIRED, STATUS_PENDING } from '../../../kernel/rtl/status.ts'
 import { UNICODE_STRING } from '../../../kernel/rtl/string.ts'
 import type { Pvoid } from '../../../kernel/rtl/struct.ts'
 import { finish, stackOf } from '../io/system.ts'
-import { recordsIn } from './records.ts'
+import { Request, type WatchOptions } from './request.ts'
 
-/** What a request came to. */
-export type Outcome =
-  | 'pending'
-  | { status: string; information: number; records: string[] }
-
-export interface WatchOptions extends Partial<Omit<NotifyFilterChangeDirectory, 'NotifyIrp' | 'NotifySync' | 'NotifyList'>> {
-  /** Bytes that the request has room for. */
-  length?: number
-  buffer?: 'system' | 'mdl' | 'user' | 'none'
-  /** Where in its block a user buffer begins. */
-  skew?: number
-  /** Asks by FsRtlNotifyChangeDirectory. */
-  firstForm?: boolean
-  /** Called when the request is completed, before anybody else learns of it. */
-  whenDone?: () => void
-}
-
-/** The statuses that a request may come to. */
-const NAMES: Record<number, string> = {
-  [STATUS_SUCCESS]: 'SUCCESS',
-  [STATUS_NOTIFY_CLEANUP]: 'NOTIFY_CLEANUP',
-  [STATUS_NOTIFY_ENUM_DIR]: 'NOTIFY_ENUM_DIR',
-  [STATUS_DELETE_PENDING]: 'DELETE_PENDING',
-  [STATUS_CANCELLED]: 'CANCELLED',
-  [STATUS_INSUFFICIENT_RESOURCES]: 'INSUFFICIENT_RESOURCES',
-}
-export const statusName = (status: number): string => NAMES[status] ?? `0x${(status >>> 0).toString(16)}`
-
-export class Request {
-  readonly irp: IRP
-  readonly buffer: number
-  readonly length: number
-  readonly options: WatchOptions
-  completions = 0
-  #outcome: Outcome = 'pending'
-
-  constructor(irp: IRP, buffer: number, length: number, options: WatchOptions) {
-    this.irp = irp
-    this.buffer = buffer
-    this.length = length
-    this.options = options
-  }
-
-  get outcome(): Outcome {
-    return this.#outcome
-  }
-
-  complete(): void {
-    const { Status, Information } = this.irp.IoStatus
-    this.completions += 1
-    this.#outcome = {
-      status: statusName(Status),
-      information: Information,
-      records: Information === 0 ? [] : recordsAt(this.buffer, Information),
-    }
-    this.options.whenDone?.()
-  }
-
-  cancel(): boolean {
-    return IoCancelIrp(this.irp)
-  }
-}
-
-export function recordsAt(start: number, length: number): string[] {
-  return recordsIn(mem.u8.slice(start, start + length))
-}
-
-/** Records as an outcome: SUCCESS, with the bytes that they take. */
-export function success(...records: string[]): Outcome {
-  let information = 0
-  for (const record of records) information = ((information + 3) & ~3) + 12 + 2 * record.slice(record.indexOf(' ') + 1).length
-  return { status: 'SUCCESS', information, records }
-}
-export const without = (status: string): Outcome => ({ status, information: 0, records: [] })
-export const ENUM_DIR = without('NOTIFY_ENUM_DIR')
-export const CLEANUP = without('NOTIFY_CLEANUP')
-export const DELETE_PENDING = without('DELETE_PENDING')
-export const CANCELLED = without('CANCELLED')
+export * from './request.ts'
 
 /** One open of a directory. */
 export class Open {
@@ -183,13 +92,12 @@ export class Volume {
     return string
   }
 
-  /** A counted string of bytes. */
-  bytes(text: string | number[]): UNICODE_STRING {
-    const bytes = typeof text === 'string' ? [...text].map((letter) => letter.charCodeAt(0)) : text
+  /** A counted string of bytes: the characters' codes. */
+  bytes(text: string): UNICODE_STRING {
     const string = this.make(UNICODE_STRING)
-    string.Buffer = this.block(bytes.length || 1)
-    string.Length = bytes.length
-    mem.u8.set(bytes, string.Buffer)
+    string.Buffer = this.block(text.length || 1)
+    string.Length = text.length
+    for (let i = 0; i < text.length; i++) mem.u8[string.Buffer + i] = text.charCodeAt(i)
     return string
   }
 
@@ -321,7 +229,9 @@ export function spell(string: UNICODE_STRING, text: string): void {
 export function blocksInUse(): Record<string, number> {
   const tags = ['FSNS', 'FsNC', 'FsNI', 'FsNT', 'FsND', 'FsNB']
   const rows = poolUsage().filter(({ tag }) => tags.includes(tag))
-  return Object.fromEntries(rows.map(({ tag, allocations, frees }) => [tag, allocations - frees]).filter(([, n]) => n !== 0))
+  return Object.fromEntries(
+    rows.map(({ tag, allocations, frees }) => [tag, allocations - frees]).filter(([, n]) => n !== 0),
+  )
 }
 
 /** Runs `body` on a system thread with a fresh volume, and expects that nothing of it is left. */

@@ -303,7 +303,12 @@ const BODY = struct('TEST_BODY', { Head: array(ULONG, 3), Units: array(USHORT, T
 /** The REG_SZ value `name` of the chip's key. */
 export async function parameter(name: string): Promise<string> {
   const key = out<number>()
-  const opened = IoOpenDeviceRegistryKey((Globals.Chip as CHIP).Pdo as DEVICE_OBJECT, PLUGPLAY_REGKEY_DEVICE, KEY_READ, key)
+  const opened = IoOpenDeviceRegistryKey(
+    (Globals.Chip as CHIP).Pdo as DEVICE_OBJECT,
+    PLUGPLAY_REGKEY_DEVICE,
+    KEY_READ,
+    key,
+  )
   if (!NT_SUCCESS(opened)) throw new Error(`open: 0x${(opened >>> 0).toString(16)}`)
   const text = ExAllocatePool2(POOL_FLAG_NON_PAGED, TEXT.size, 'Test')
   const length = out<number>()

@@ -255,5 +255,10 @@ export async function samples(): Promise<{ samples: number; entries: number[] }>
 export function threshold(): Record<string, number> {
   const { FirstTold } = Globals.Adc as DEVICE
   const read = (offset: number): number => READ_REGISTER_ULONG(adc() + offset)
-  return { interrupts: FirstTold, crossings: read(Adc.CROSSINGS), outside: read(Adc.OUTSIDE), sample: read(adcSample(1)) }
+  return {
+    interrupts: FirstTold,
+    crossings: read(Adc.CROSSINGS),
+    outside: read(Adc.OUTSIDE),
+    sample: read(adcSample(1)),
+  }
 }

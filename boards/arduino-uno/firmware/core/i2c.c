@@ -27,6 +27,7 @@ enum { IDLE, WAITS, RUNS, RECOVERS };
 
 static uint32_t control, address, write_length, read_length, timeout_ms, transfers, refused;
 static uint8_t state, status, received;
+static uint8_t must_apply;   /* CONTROL, when nothing runs */
 static uint8_t must_recover; /* when the transaction has ended */
 static uint16_t ends;        /* edges of `done` that were not counted yet */
 
@@ -53,6 +54,7 @@ static uint8_t is_speed_possible(void)
 
 static void apply_control(void)
 {
+  must_apply = 0;
   twi_setup(is_speed_possible() ? speed_khz() : 0);
 }
 
@@ -173,6 +175,7 @@ static void poll(void)
     taken_count = 0;
     end(how_of(result));
   }
+  if (must_apply) apply_control();
   if (must_recover && state == IDLE) {
     must_recover = 0;
     state = RECOVERS;
@@ -187,7 +190,7 @@ static enum bridge_error write(uint16_t reg, uint32_t value)
   switch (reg) {
     case CONTROL:
       control = value;
-      if (state != RUNS && state != RECOVERS) apply_control();
+      must_apply = 1;
       return BRIDGE_OK;
     case ADDRESS:
       address = value;

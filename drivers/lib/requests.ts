@@ -1,0 +1,250 @@
+/**
+ * Requests that wait in cancel-safe queues (IO_CSQ), and are served from DPCs: no thread waits with them. No state of its
+ * own: what a driver keeps is a REQUEST_QUEUE in its device extension, and one spin lock for all queues of a device.
+ *
+ * Who finishes a request marks it under that lock and takes it out of its queue behind the lock. A request that is
+ * cancelled in between is completed as cancelled, once, and by nobody else.
+ */
+import {
+  array,
+  CONTAINING_RECORD,
+  ExAllocatePool2,
+  ExFreePool,
+  IO_CSQ,
+  type IO_CSQ_ACQUIRE_LOCK,
+  type IO_CSQ_COMPLETE_CANCELED_IRP,
+  type IO_CSQ_INSERT_IRP_EX,
+  type IO_CSQ_PEEK_NEXT_IRP,
+  type IO_CSQ_RELEASE_LOCK,
+  type IO_CSQ_REMOVE_IRP,
+  InitializeListHead,
+  InsertHeadList,
+  InsertTailList,
+  IoCsqInitializeEx,
+  IoCsqInsertIrpEx,
+  IoCsqRemoveNextIrp,
+  IRP,
+  KeAcquireSpinLock,
+  KeReleaseSpinLock,
+  type KIRQL,
+  KSPIN_LOCK,
+  LIST_ENTRY,
+  LONG,
+  NT_SUCCESS,
+  type NTSTATUS,
+  type Out,
+  out,
+  pointer,
+  POOL_FLAG_NON_PAGED,
+  RemoveEntryList,
+  STATUS_CANCELLED,
+  STATUS_DEVICE_NOT_CONNECTED,
+  STATUS_INSUFFICIENT_RESOURCES,
+  STATUS_PENDING,
+  STATUS_SUCCESS,
+  struct,
+  DOUBLE,
+  ULONG,
+} from 'dirql/wdm'
+import { complete } from './irp.ts'
+
+export const REQUEST_QUEUE = struct('REQUEST_QUEUE', {
+  Csq: IO_CSQ,
+  Lock: pointer(KSPIN_LOCK), // of the device; guards the list and its requests
+  Head: LIST_ENTRY,
+  Owner: ULONG, // address of what the queue belongs to
+  IsOpen: ULONG, // not 0: requests are taken
+})
+export type REQUEST_QUEUE = InstanceType<typeof REQUEST_QUEUE>
+
+/** What a driver knows of an IRP that waits. Guarded by the queue's lock. */
+export const REQUEST = struct('REQUEST', {
+  Entry: LIST_ENTRY,
+  Irp: pointer(IRP),
+  Buffer: ULONG, // address
+  Length: ULONG, // bytes that are wanted, or are to be sent
+  Done: ULONG, // of these
+  Kind: ULONG, // the driver's
+  IsStarted: ULONG, // it was first in its queue
+  IsFinished: ULONG,
+  Status: LONG, // when finished
+  Deadline: DOUBLE, // interrupt time; 0 for none
+  NewestByte: DOUBLE, // interrupt time
+  Words: array(ULONG, 4), // the driver's
+})
+export type REQUEST = InstanceType<typeof REQUEST>
+
+/** A driver's exports, each of which calls the routine of the same name here. */
+export interface QueueRoutines {
+  insert: IO_CSQ_INSERT_IRP_EX
+  remove: IO_CSQ_REMOVE_IRP
+  peekNext: IO_CSQ_PEEK_NEXT_IRP
+  acquireLock: IO_CSQ_ACQUIRE_LOCK
+  releaseLock: IO_CSQ_RELEASE_LOCK
+  completeCancelled: IO_CSQ_COMPLETE_CANCELED_IRP
+}
+
+/** What a request that is to be inserted says of its place. */
+export const AT_HEAD = 1
+const FINISHED = 2
+
+export function initializeQueue(
+  queue: REQUEST_QUEUE,
+  lock: KSPIN_LOCK,
+  owner: { readonly address: number },
+  routines: QueueRoutines,
+): void {
+  queue.Lock = lock
+  queue.Owner = owner.address
+  InitializeListHead(queue.Head)
+  IoCsqInitializeEx({
+    Csq: queue.Csq,
+    CsqInsertIrp: routines.insert,
+    CsqRemoveIrp: routines.remove,
+    CsqPeekNextIrp: routines.peekNext,
+    CsqAcquireLock: routines.acquireLock,
+    CsqReleaseLock: routines.releaseLock,
+    CsqCompleteCanceledIrp: routines.completeCancelled,
+  })
+}
+
+export const queueOf = (csq: IO_CSQ): REQUEST_QUEUE => CONTAINING_RECORD(csq, REQUEST_QUEUE, 'Csq')
+const requestOf = (irp: IRP): REQUEST => irp.Tail.Overlay.DriverContext.at(0) as REQUEST
+
+// What IoCsq calls.
+
+/** Lock held. */
+export function insertRequest(csq: IO_CSQ, irp: IRP, place: unknown): NTSTATUS {
+  const queue = queueOf(csq)
+  if (queue.IsOpen === 0) return STATUS_DEVICE_NOT_CONNECTED
+  const { Entry } = requestOf(irp)
+  if (place === AT_HEAD) InsertHeadList(queue.Head, Entry)
+  else InsertTailList(queue.Head, Entry)
+  return STATUS_SUCCESS
+}
+
+/** Lock held. */
+export function removeRequest(irp: IRP): void {
+  RemoveEntryList(requestOf(irp).Entry)
+}
+
+/** Lock held. */
+export function peekRequest(csq: IO_CSQ, irp: IRP | null, wanted: unknown): IRP | null {
+  const { Head } = queueOf(csq)
+  for (let request = behind(Head, irp === null ? Head : requestOf(irp).Entry); request; ) {
+    if (wanted !== FINISHED || request.IsFinished !== 0) return request.Irp
+    request = behind(Head, request.Entry)
+  }
+  return null
+}
+
+export function acquireQueueLock(csq: IO_CSQ, irql: Out<KIRQL>): void {
+  KeAcquireSpinLock(queueOf(csq).Lock as KSPIN_LOCK, irql)
+}
+
+export function releaseQueueLock(csq: IO_CSQ, irql: KIRQL): void {
+  KeReleaseSpinLock(queueOf(csq).Lock as KSPIN_LOCK, irql)
+}
+
+function behind(head: LIST_ENTRY, entry: LIST_ENTRY): REQUEST | null {
+  const next = entry.Flink as LIST_ENTRY
+  return next.address === head.address ? null : CONTAINING_RECORD(next, REQUEST, 'Entry')
+}
+
+/** Runs `body` with the device's lock held. @irql <= DISPATCH_LEVEL */
+export function locked<R>(lock: KSPIN_LOCK, body: () => R): R {
+  const irql = out<KIRQL>()
+  KeAcquireSpinLock(lock, irql)
+  const result = body()
+  KeReleaseSpinLock(lock, irql.value)
+  return result
+}
+
+/** What a request asks for. */
+export interface Wish {
+  buffer: number
+  length: number
+  kind?: number
+  words?: readonly number[]
+  isFirst?: boolean
+}
+
+/**
+ * Has an IRP wait in `queue`; serve the queue next. STATUS_PENDING; or what the driver's insert routine says, and the IRP
+ * is completed with it.
+ */
+export function enqueue(
+  queue: REQUEST_QUEUE,
+  Irp: IRP,
+  { buffer, length, kind = 0, words = [], isFirst = false }: Wish,
+): NTSTATUS {
+  const request = REQUEST.at(ExAllocatePool2(POOL_FLAG_NON_PAGED, REQUEST.size, 'Requ'))
+  if (request === null) return complete(Irp, STATUS_INSUFFICIENT_RESOURCES)
+  request.Irp = Irp
+  request.Buffer = buffer
+  request.Length = length
+  request.Kind = kind
+  for (const [index, word] of words.entries()) request.Words[index] = word
+  Irp.Tail.Overlay.DriverContext.set(0, request)
+  const status = IoCsqInsertIrpEx(queue.Csq, Irp, null, isFirst ? AT_HEAD : null)
+  if (NT_SUCCESS(status)) return STATUS_PENDING
+  ExFreePool(request)
+  return complete(Irp, status)
+}
+
+/** Marks a request: its IRP is completed when the lock is released. Lock held. */
+export function finish(request: REQUEST, status: NTSTATUS): true {
+  request.IsFinished = 1
+  request.Status = status
+  return true
+}
+
+/**
+ * Has `step` look at the requests of a queue, first one first, as long as each is finished by it; at all of them when
+ * `isEach`. It runs with the lock held and says whether it has finished the request. @irql <= DISPATCH_LEVEL
+ */
+export function serve(queue: REQUEST_QUEUE, step: (request: REQUEST) => boolean, isEach = false): void {
+  locked(queue.Lock as KSPIN_LOCK, () => {
+    for (let request = behind(queue.Head, queue.Head); request; request = behind(queue.Head, request.Entry)) {
+      if (request.IsFinished === 0 && !step(request) && !isEach) return
+    }
+  })
+  completeFinished(queue)
+}
+
+/** The first request that is not finished. Lock held. */
+export function firstRequest(queue: REQUEST_QUEUE): REQUEST | null {
+  let request = behind(queue.Head, queue.Head)
+  while (request !== null && request.IsFinished !== 0) request = behind(queue.Head, request.Entry)
+  return request
+}
+
+function completeFinished(queue: REQUEST_QUEUE): void {
+  for (;;) {
+    const irp = IoCsqRemoveNextIrp(queue.Csq, FINISHED)
+    if (irp === null) return
+    const request = requestOf(irp)
+    completeRequest(irp, request, request.Status)
+  }
+}
+
+/** Ends all requests of a queue. @irql <= DISPATCH_LEVEL */
+export function drain(queue: REQUEST_QUEUE, status: NTSTATUS): void {
+  for (;;) {
+    const irp = IoCsqRemoveNextIrp(queue.Csq, null)
+    if (irp === null) return
+    const request = requestOf(irp)
+    completeRequest(irp, request, request.IsFinished === 0 ? status : request.Status)
+  }
+}
+
+/** The IRP was cancelled and is out of the queue. What comes behind it may be served now. */
+export function completeCancelled(irp: IRP): void {
+  completeRequest(irp, requestOf(irp), STATUS_CANCELLED)
+}
+
+function completeRequest(irp: IRP, request: REQUEST, status: NTSTATUS): void {
+  const { Done } = request
+  ExFreePool(request)
+  complete(irp, status, Done)
+}
