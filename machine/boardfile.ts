@@ -33,7 +33,7 @@ export function readBoardFile(board: string | object): BoardFile {
 }
 
 function checkBoardFile(content: unknown, where: string): BoardFile {
-  const result = boardFile.safeParse(content)
+  const result = parsed(content, where)
   const faults = result.success
     ? checkBoard(result.data)
     : result.error.issues.map((issue) => `${placeOf(issue.path, content)}: ${remedyOf(issue)}`)
@@ -43,6 +43,15 @@ function checkBoardFile(content: unknown, where: string): BoardFile {
   throw new UsageError(`board file ${where}:\n${shown.join('\n')}`)
 }
 const MOST_FAULTS = 20
+
+/** The schema's own checks stumble over an object whose `length` cannot be compared. */
+function parsed(content: unknown, where: string) {
+  try {
+    return boardFile.safeParse(content)
+  } catch (error) {
+    throw new UsageError(`board file ${where} holds an object that cannot be checked: ${(error as Error).message}`)
+  }
+}
 
 /** `devices[1] 'gpio', lines[0] 'button', dirql`: a place in the file, with the names that stand there. */
 function placeOf(path: readonly PropertyKey[], content: unknown): string {

@@ -2,17 +2,17 @@
 import { Job, type JobOptions, type Summary } from '../demo/job.ts'
 import { liveView } from '../demo/view.ts'
 import { ExitCode } from '../exitcodes.ts'
+import { Interruption } from '../interrupted.ts'
 
 export async function demo({ json, ...options }: JobOptions & { json: boolean }): Promise<number> {
-  let isInterrupted = false
-  process.once('SIGINT', () => (isInterrupted = true)) // a second one ends the program at once
+  using interruption = new Interruption()
   const say = (text: string): void => void (json || process.stdout.write(text))
   const job = await Job.boot(options, (text) => json || process.stderr.write(text))
   try {
     const view = json ? null : liveView(job, options)
     const summary = await job.run(
       () => view?.show(),
-      () => isInterrupted,
+      () => interruption.hasHappened,
     )
     view?.end()
     say(inWords(summary, job))

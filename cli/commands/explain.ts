@@ -1,7 +1,6 @@
 /** `dirql explain CODE`: a bug check or a status, in words. */
 import { BugCode } from '../../kernel/ke/bugcodes.ts'
-import { statusName } from '../../machine/errors.ts'
-import { UsageError } from '../../machine/index.ts'
+import { statusName, UsageError } from '../../machine/errors.ts'
 import { BUG_CHECKS } from '../explanations.ts'
 
 const hex = (code: number, digits: number): string =>

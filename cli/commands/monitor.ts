@@ -2,7 +2,7 @@
 import { decode } from '../../wire/bridge/codec.ts'
 import type { Message } from '../../wire/bridge/messages.ts'
 import { ExitCode } from '../exitcodes.ts'
-import { untilInterrupted } from '../interrupted.ts'
+import { Interruption } from '../interrupted.ts'
 import { Lines, openSession } from '../session.ts'
 
 /** What each kind of line is for (docs/wire.md). */
@@ -30,6 +30,7 @@ const MEANING: Record<Message['kind'], string> = {
 }
 
 export async function monitor(path: string, { baud, seconds }: { baud: number; seconds?: number }): Promise<number> {
+  using interruption = new Interruption(seconds)
   const start = performance.now()
   const show = (direction: string) => (line: string) => {
     const at = ((performance.now() - start) / 1000).toFixed(4).padStart(9)
@@ -46,7 +47,7 @@ export async function monitor(path: string, { baud, seconds }: { baud: number; s
   })
   if (!session.opened.isOpen)
     process.stderr.write(`no bridge here: ${session.opened.reason}; what comes is shown raw\n`)
-  await untilInterrupted(seconds)
+  await interruption.happened
   await session.close()
   return ExitCode.Held
 }

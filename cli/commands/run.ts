@@ -5,7 +5,7 @@ import { dirname, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { boot, type BootOptions, type Machine, UsageError } from '../../machine/index.ts'
 import { ExitCode } from '../exitcodes.ts'
-import { untilInterrupted } from '../interrupted.ts'
+import { Interruption } from '../interrupted.ts'
 
 interface SystemFile {
   default?: BootOptions
@@ -17,15 +17,18 @@ export async function run(file: string, isWatching: boolean): Promise<number> {
   const path = resolve(file)
   if (!existsSync(path)) throw new UsageError(`there is no file ${path}`)
   if (isWatching) return watchAndRun(path)
+  using interruption = new Interruption()
   const system = (await import(pathToFileURL(path).href)) as SystemFile
   if (typeof system.default !== 'object' || system.default === null) {
     throw new UsageError(`${path} has no default export; it must be boot's options: export default { boards, drivers }`)
   }
   await using machine = await boot(system.default)
-  if (system.main !== undefined) return (await system.main(machine)) ?? ExitCode.Held
-  process.stderr.write('running; Ctrl-C ends it\n')
-  await untilInterrupted()
-  return ExitCode.Held
+  if (system.main === undefined) process.stderr.write('running; Ctrl-C ends it\n')
+  const result = await Promise.race([
+    interruption.happened,
+    ...(system.main === undefined ? [] : [system.main(machine)]),
+  ])
+  return result ?? ExitCode.Held
 }
 
 /** Waits this long for the rest of what an editor writes. */
@@ -51,7 +54,8 @@ async function watchAndRun(path: string): Promise<number> {
     clearTimeout(settling)
     settling = setTimeout(() => void again(), SETTLE_MS)
   })
-  await untilInterrupted()
+  using interruption = new Interruption()
+  await interruption.happened
   watcher.close()
   clearTimeout(settling)
   child.kill('SIGINT')

@@ -7,7 +7,7 @@ import { serveOnLink } from '../../machine/serve.ts'
 import { UnoOnRealClock } from '../../machine/uno.ts'
 import { serveControl } from '../../machine/control.ts'
 import { ExitCode } from '../exitcodes.ts'
-import { untilInterrupted } from '../interrupted.ts'
+import { Interruption } from '../interrupted.ts'
 
 interface SimOptions {
   /** A path for the symbolic link; true when none was given. */
@@ -30,6 +30,7 @@ export async function sim(board: string, { pty, usb, seconds }: SimOptions): Pro
     const { simUsb } = await import('./simusb.ts')
     return simUsb(board, seconds)
   }
+  using interruption = new Interruption(seconds)
   const firmware = readFileSync(new URL(image, import.meta.url), 'latin1')
   const uno = new UnoOnRealClock({ firmware })
   const link = typeof pty === 'string' ? resolve(pty) : undefined
@@ -41,7 +42,7 @@ export async function sim(board: string, { pty, usb, seconds }: SimOptions): Pro
       `try: npm start -- --port ${path}\n` +
       `hands: lines of JSON to ${control.path}, such as {"do":"press","pin":"button"}\n`,
   )
-  await untilInterrupted(seconds)
+  await interruption.happened
   await control.close()
   await served.link.close()
   const { transactions, mixedTransactions } = await uno.report()

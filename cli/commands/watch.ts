@@ -1,6 +1,6 @@
 /** `dirql watch PORT`: lines, interrupts and latency, with no driver written. */
 import { ExitCode } from '../exitcodes.ts'
-import { untilInterrupted } from '../interrupted.ts'
+import { Interruption } from '../interrupted.ts'
 import { Lines, openSession, type Session } from '../session.ts'
 import type { BridgeFrame } from '../../wire/bridge/frames.ts'
 
@@ -13,6 +13,7 @@ interface Count {
 }
 
 export async function watch(path: string, { seconds }: { seconds?: number }): Promise<number> {
+  using interruption = new Interruption(seconds)
   const counts = new Map<string, Count>()
   const names: string[] = []
   let session: Session | null = null
@@ -41,7 +42,7 @@ export async function watch(path: string, { seconds }: { seconds?: number }): Pr
   })
   if (session.opened.isOpen) await begin(session, names, path)
   else say(`${path}: no bridge (${session.opened.reason}); its text:`)
-  await untilInterrupted(seconds)
+  await interruption.happened
   await session.close()
   for (const [name, { frames, edges }] of counts) say(`${name}: ${frames} interrupts, ${edges} edges`)
   return ExitCode.Held

@@ -60,8 +60,9 @@ const DRIVERS = ['tmp102', 'at24', 'gpio']
 const PAGE = 64
 /** Pages that the job writes; the rest of a real board's EEPROM is left alone. */
 const PAGES = 16
-/** The sensor converts eight times a second; what it was exposed to before may be told for so long. */
-const SETTLE_MS = 300
+/** The sensor converts eight times a second: what it was exposed to before may be told for so many readings. */
+const MOST_OLD_READINGS = 200
+const READINGS = 20
 const ALERT_ABOVE = 30
 const ALERT_BELOW = 25
 
@@ -163,29 +164,49 @@ export class Job {
     await using file = await this.#machine.open('Tmp102-0')
     const thresholds = new Int32Array([ALERT_BELOW * 16, ALERT_ABOVE * 16])
     await file.ioctl(IOCTL_TMP102_SET_THRESHOLDS, new Uint8Array(thresholds.buffer))
-    let exposed: number | null = null
+    let before: number | null = null
     while (goesOn()) {
-      if (this.#hasHands) {
-        exposed = (this.#below(40 * 16) + 0) / 16
-        this.board.set('tmp102.temperature', exposed)
-        await this.#machine.sleep(SETTLE_MS)
-      }
-      for (let read = 0; read < 20 && goesOn(); read++) await this.#readTemperature(file, exposed)
+      const exposed = this.#below(40 * 16) / 16
+      if (this.#hasHands) this.board.set('tmp102.temperature', exposed)
+      await this.#readUntil(file, before, this.#hasHands ? exposed : null, goesOn)
+      before = exposed
     }
   }
 
-  async #readTemperature(file: UserFile, exposed: number | null): Promise<void> {
+  /** Reads a number of times; once the new temperature was told, the old one must not come again. */
+  async #readUntil(
+    file: UserFile,
+    before: number | null,
+    exposed: number | null,
+    goesOn: () => boolean,
+  ): Promise<void> {
+    let old = 0
+    for (let readings = 0; readings < READINGS && goesOn(); ) {
+      const told = await this.#readTemperature(file)
+      if (told === null || exposed === null || told === exposed) readings += 1
+      else if (readings === 0 && (before === null || told === before) && old < MOST_OLD_READINGS) old += 1
+      else {
+        this.#fault(`read ${told} °C where it was ${exposed} °C`)
+        return
+      }
+      await this.#machine.sleep(5)
+    }
+  }
+
+  /** null when the transfer failed. */
+  async #readTemperature(file: UserFile): Promise<number | null> {
+    this.#sampleLatency()
     try {
       const text = new TextDecoder().decode(await file.read(32))
       const temperature = Number(text)
       this.tally.temperatures += 1
       this.tally.temperature = temperature
-      if (exposed !== null && temperature !== exposed) this.#fault(`read ${text} °C where it was ${exposed} °C`)
       if (!(temperature >= -55 && temperature <= 150)) this.#fault(`${text} °C is no temperature`)
+      return temperature
     } catch (error) {
       this.#failed(error)
+      return null
     }
-    this.#sampleLatency()
   }
 
   /** Writes pages and reads them back. */

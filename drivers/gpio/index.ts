@@ -248,7 +248,7 @@ function connect(
 }
 
 /** Harmless when done before. */
-function stop(device: DEVICE_OBJECT): void {
+async function stop(device: DEVICE_OBJECT): Promise<void> {
   const gpio = gpioOf(device)
   const { Interrupt, Registers } = gpio
   if (Registers === 0) return
@@ -261,7 +261,7 @@ function stop(device: DEVICE_OBJECT): void {
   }
   KeRemoveQueueDpc(gpio.Dpc)
   for (let index = 0; index < GPIO_PINS; index++) KeCancelTimer(gpio.Pins.at(index).Timer)
-  KeFlushQueuedDpcs() // a debounce DPC may have been queued before its timer was cancelled
+  await KeFlushQueuedDpcs() // a debounce DPC may have been queued before its timer was cancelled
   MmUnmapIoSpace(Registers, WINDOW_BYTES)
   gpio.Registers = 0
   KeSetEvent(gpio.Gone, IO_NO_INCREMENT, false)

@@ -68,12 +68,14 @@ import {
 import type { Resources } from './pnp.ts'
 
 const WINDOW_BYTES = 0x800
+/** What every register reads when the board was pulled out. */
+const GONE = 0xffffffff
 const MS = -10_000 // relative, in 100 ns
 const SPEED_KHZ = 100
-/** A transaction of 72 bytes takes 7 ms at 100 kHz; a chip may stretch the clock by TIMEOUT_MS. */
-const TRANSFER_TIMEOUT_MS = 200
+/** A transaction of 72 bytes takes 7 ms at 100 kHz, and some more on the wire; a host under load takes its time. */
+const TRANSFER_TIMEOUT_MS = 1000
 /** Longer than any sequence: a page write, its write cycle, and a retry. */
-const BUS_TIMEOUT_MS = 2000
+const BUS_TIMEOUT_MS = 5000
 const ATTEMPTS = 3
 
 export const I2C_CHIP = struct('I2C_CHIP', {
@@ -389,17 +391,24 @@ function start(chip: I2C_CHIP, routines: ChipRoutines, writeLength: number, read
   KeSynchronizeExecution(chip.Interrupt as KINTERRUPT, routines.begin, chip)
   const { Registers } = chip
   if (command === I2cCommand.START) {
-    WRITE_REGISTER_ULONG(Registers + I2c.ADDRESS, chip.Address)
-    WRITE_REGISTER_ULONG(Registers + I2c.WRITE_LENGTH, writeLength)
-    WRITE_REGISTER_ULONG(Registers + I2c.READ_LENGTH, readLength)
+    setControl(Registers + I2c.ADDRESS, chip.Address)
+    setControl(Registers + I2c.WRITE_LENGTH, writeLength)
+    setControl(Registers + I2c.READ_LENGTH, readLength)
     for (let index = 0; index < writeLength; index++) WRITE_REGISTER_ULONG(Registers + I2c.DATA, chip.Data[index] ?? 0)
   }
   WRITE_REGISTER_ULONG(Registers + I2c.COMMAND, command)
 }
 
+/** The shadow of a control register is the truth: a line over the wire is saved where it is right already. */
+function setControl(register: number, value: number): void {
+  if (READ_REGISTER_ULONG(register) !== value) WRITE_REGISTER_ULONG(register, value)
+}
+
 /** A driver that died may have left bytes. */
 function emptyFifo({ Registers }: I2C_CHIP): void {
-  for (let left = READ_REGISTER_ULONG(Registers + I2c.DATA_LEVEL); left > 0; left--) {
+  const level = READ_REGISTER_ULONG(Registers + I2c.DATA_LEVEL)
+  if (level === GONE) return
+  for (let left = level; left > 0; left--) {
     READ_REGISTER_ULONG(Registers + I2c.DATA)
   }
 }

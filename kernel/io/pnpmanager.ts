@@ -9,6 +9,7 @@ import { read32, read8, write32, write8 } from '../mm/access.ts'
 import { escapedException } from '../ke/bugcheck.ts'
 import { kernelRoutine, routineOf } from '../ke/image.ts'
 import { cpu } from '../ke/pcr.ts'
+import { ports } from '../ports/ports.ts'
 import { dereferenceObject } from '../ob/reference.ts'
 import {
   NT_SUCCESS,
@@ -32,6 +33,7 @@ import {
   Node,
   nodeOf,
   NodeState,
+  nodeText,
   nodeTexts,
   pdoOf,
   PNP_DEVICE_DISABLED,
@@ -160,8 +162,15 @@ async function bindDriver(node: number): Promise<void> {
     await start(node)
     return
   }
+  tellFailure(node, 'add', status)
   write32(node + Node.DriverObject, 0)
   setState(node, NodeState.Failed)
+}
+
+/** What Windows' Device Manager shows with a yellow mark. */
+function tellFailure(node: number, what: 'add' | 'start', status: NTSTATUS): void {
+  const name = `${nodeText(node, Node.DeviceId)}\\${nodeText(node, Node.InstanceId)}`
+  ports.processor.print(`device ${name}: its driver did not ${what} it: status 0x${(status >>> 0).toString(16)}\n`)
 }
 
 async function addDevice(driver: number, pdo: number): Promise<NTSTATUS> {
@@ -192,6 +201,7 @@ async function start(node: number): Promise<NTSTATUS> {
   setState(node, NodeState.Starting)
   const status = await sendStart(pdoOf(node), read32(node + Node.Resources))
   if (!NT_SUCCESS(status)) {
+    tellFailure(node, 'start', status)
     if (wasStarted) await lose(node)
     else await sendRemove(node, NodeState.Failed)
     return status
