@@ -2,8 +2,11 @@
 import { initializeObjectManager } from '../kernel/ob/init.ts'
 import { initializeProcesses } from '../kernel/ps/init.ts'
 import { initializeIo } from '../kernel/io/init.ts'
-// It numbers a routine of the kernel's own: in one order on every processor, so before any driver imports it.
+// These number routines of the kernel's own: in one order on every processor, so before any driver imports them.
 import '../kernel/fsrtl/queue.ts'
+import '../kernel/io/csq.ts'
+import '../kernel/io/workitem.ts'
+import '../kernel/ke/dpcflush.ts'
 
 export function startKernel(): void {
   initializeObjectManager()
