@@ -42,7 +42,7 @@ export interface BenchOptions {
 }
 
 /** What a scenario may need of a board. */
-export type Need = 'tmp102' | 'at24' | 'gpio' | 'button' | 'firmware' | 'hands'
+export type Need = 'tmp102' | 'at24' | 'gpio' | 'button' | 'hands'
 
 /** The drivers that the bench is for, and what each calls its devices. */
 const DRIVERS = { tmp102: 'Tmp102', at24: 'At24', gpio: 'Gpio' } as const
@@ -56,7 +56,7 @@ const driverFile = (name: string): URL => new URL(`../../drivers/${name}/index.$
 const MOST_NUMBERS_AHEAD = 4
 const LIMIT_MS = 10_000
 /** Between two edges in virtual time; in real time hands are as quick as they can. */
-const EDGE_MS = 0.05
+const EDGE_MS = 0.012
 
 export class BenchError extends Error {
   override name = 'BenchError'
@@ -128,9 +128,12 @@ export class Bench {
         return devices.some(({ lines }) => (lines ?? []).some((line) => 'name' in line && line.name === 'button'))
       case 'hands':
         return this.hands !== null
-      case 'firmware':
-        return this.board.firmware !== null
     }
+  }
+
+  /** What the board calls its pins. */
+  get gpio(): string {
+    return this.file.devices.find((device) => device.class === 'gpio')?.name ?? ''
   }
 
   /** The drivers whose devices the board has. */
@@ -221,10 +224,11 @@ export class Bench {
     return this.with(device, async (file) => wordsIn(await file.ioctl(code, undefined, struct.size), struct.offsets))
   }
 
-  /** Tells the gpio driver how a pin is to be: the fields of PIN_SETUP behind the pin. */
+  /** Has a pin be so: the fields of PIN_SETUP behind the pin. Behind this the board has it. */
   async setUpPin(pin: number, { isOutput = 0, pullUp = 0, rising = 0, falling = 0 }): Promise<void> {
     const setup = Uint32Array.of(pin, isOutput, pullUp, rising, falling, 0)
     await this.with('gpio', (file) => file.ioctl(IOCTL_GPIO_SET_UP_PIN, new Uint8Array(setup.buffer)))
+    await this.probe('settle', this.board.window(this.gpio))
   }
 
   /** Sets an output pin, again and again. */

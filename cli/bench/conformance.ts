@@ -115,7 +115,6 @@ const LACK: Record<Need, string> = {
   gpio: 'the board has no pins',
   button: 'the board has no button',
   hands: 'it needs hands that a program moves',
-  firmware: 'a model in this process',
 }
 
 const described = (error: unknown): string =>

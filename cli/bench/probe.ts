@@ -67,3 +67,8 @@ export async function timeQuestions({ window, offset, count }: { window: number;
     return times
   })
 }
+
+/** Behind this the board has done all that was posted to it. */
+export async function settle(window: number): Promise<void> {
+  await onWindow(window, flush)
+}

@@ -3,8 +3,8 @@ import { IOCTL_TMP102_SET_THRESHOLDS } from '../../drivers/tmp102/interface.ts'
 import { type Bench, must } from './bench.ts'
 import type { Scenario } from './conformance.ts'
 
-/** The sensor converts eight times a second; what it was exposed to before may be told for so long. */
-const SETTLE_MS = 300
+/** The sensor converts eight times a second, 26 ms each; what it was exposed to before may be told for so long. */
+const SETTLE_MS = 180
 const LEAST = -55
 const MOST = 150
 const PER_DEGREE = 16

@@ -14,12 +14,10 @@ async function hello(bench: Bench): Promise<string> {
   return `${board.firmware ?? 'a model'} at ${board.where}; drivers ${devices.join(', ')}; lines ${lines.join(', ')}`
 }
 
-const gpioDevice = ({ file }: Bench): string => file.devices.find((device) => device.class === 'gpio')?.name ?? ''
-
 /** A register of settings that hurts nobody: which free pins are pulled up. */
 async function registers(bench: Bench): Promise<string> {
   const values = Array.from({ length: 16 }, (_, index) => (0b1100 | ((index * 5 + 1) << 4)) & 0xfff)
-  const window = bench.board.window(gpioDevice(bench))
+  const window = bench.board.window(bench.gpio)
   const last = bench.file.devices.find((device) => device.class === 'gpio')?.reset?.['PULLUP'] ?? 0
   const told = (await bench.probe('writeAndAsk', { window, offset: Gpio.PULLUP, values, last })) as number[]
   const expected = [...values, values.at(-1) as number]
@@ -30,7 +28,7 @@ async function registers(bench: Bench): Promise<string> {
 
 /** How long the board takes to answer. */
 async function questions(bench: Bench): Promise<string> {
-  const window = bench.board.window(gpioDevice(bench))
+  const window = bench.board.window(bench.gpio)
   const argument = { window, offset: Gpio.INPUT, count: QUESTIONS }
   bench.questionsUs.push(...((await bench.probe('timeQuestions', argument)) as number[]))
   return `${QUESTIONS} questions for a register answered`

@@ -56,7 +56,7 @@ export interface Summary {
 }
 
 const NAME = 'uno-0'
-const DRIVERS = ['tmp102', 'at24', 'gpio']
+const DRIVERS = ['boardfs', 'tmp102', 'at24', 'gpio']
 const PAGE = 64
 /** Pages that the job writes; the rest of a real board's EEPROM is left alone. */
 const PAGES = 16
@@ -121,6 +121,9 @@ export class Job {
     const { seconds } = this.#options
     let isOver = false
     const goesOn = (): boolean => !isOver
+    const watcher = await this.#machine.open('BoardFs\\')
+    const watched = this.#watch(watcher)
+    watched.catch(() => {}) // when the job fails, the machine goes, and with it what it watched
     const work = [this.#readTemperatures(goesOn), this.#writePages(goesOn), this.#pressButtons(goesOn)]
     const ended = Promise.all(work)
     ended.catch(() => (isOver = true)) // what failed is told below
@@ -133,6 +136,8 @@ export class Job {
     await ended
     await this.#machine.sleep(100) // the last interrupts
     const summary = await this.#sum()
+    await watcher.close()
+    await watched
     return { ...summary, changesReported: this.tally.changes }
   }
 
@@ -163,7 +168,11 @@ export class Job {
   async #readTemperatures(goesOn: () => boolean): Promise<void> {
     await using file = await this.#machine.open('Tmp102-0')
     const thresholds = new Int32Array([ALERT_BELOW * 16, ALERT_ABOVE * 16])
-    await file.ioctl(IOCTL_TMP102_SET_THRESHOLDS, new Uint8Array(thresholds.buffer))
+    try {
+      await file.ioctl(IOCTL_TMP102_SET_THRESHOLDS, new Uint8Array(thresholds.buffer))
+    } catch (error) {
+      this.#failed(error)
+    }
     let before: number | null = null
     while (goesOn()) {
       const exposed = this.#below(40 * 16) / 16
