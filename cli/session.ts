@@ -10,10 +10,10 @@ export interface SessionOptions {
   baud: number
   events: BridgeEvents
   /** Bytes either way, as they pass. */
-  sent?(bytes: Uint8Array): void
-  received?(bytes: Uint8Array): void
+  sent?: (bytes: Uint8Array) => void
+  received?: (bytes: Uint8Array) => void
   /** The port is gone. */
-  closed(reason: string | null): void
+  closed: (reason: string | null) => void
 }
 
 export interface Session {
@@ -22,7 +22,7 @@ export interface Session {
   /** What the board said to hello. */
   readonly opened: Opened
   /** Ticks of 100 ns, from any beginning. */
-  now(): number
+  now: () => number
   close(): Promise<void>
 }
 

@@ -58,13 +58,13 @@ async function answer(board: ControlledBoard, line: string): Promise<object> {
     const request = JSON.parse(line) as Request
     switch (request.do) {
       case 'press':
-        board.press(String(request.pin ?? 'button'))
+        board.press(nameOf(request.pin ?? 'button'))
         return {}
       case 'release':
-        board.release(String(request.pin ?? 'button'))
+        board.release(nameOf(request.pin ?? 'button'))
         return {}
       case 'set':
-        board.set(String(request.sensor), Number(request.value))
+        board.set(nameOf(request.sensor), Number(request.value))
         return {}
       case 'reset':
         board.reset()
@@ -77,6 +77,11 @@ async function answer(board: ControlledBoard, line: string): Promise<object> {
   } catch (error) {
     return { error: error instanceof Error ? error.message : String(error) }
   }
+}
+
+function nameOf(value: unknown): string {
+  if (typeof value === 'string') return value
+  throw new Error(`${JSON.stringify(value)} is no name of a pin or sensor`)
 }
 
 /** The hands of the simulated board at `path`; null when nobody serves them: a real board. */

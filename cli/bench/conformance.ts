@@ -118,7 +118,11 @@ const LACK: Record<Need, string> = {
 }
 
 const described = (error: unknown): string =>
-  error instanceof BugCheckError ? `bug check: ${error.message}` : error instanceof Error ? error.message : String(error)
+  error instanceof BugCheckError
+    ? `bug check: ${error.message}`
+    : error instanceof Error
+      ? error.message
+      : String(error)
 
 interface Seen {
   ok: boolean

@@ -120,8 +120,7 @@ export const outcome = (call: Promise<unknown>): Promise<number | null> =>
     },
   )
 
-export const hex = (status: number | null): string =>
-  status === null ? 'success' : `0x${(status >>> 0).toString(16)}`
+export const hex = (status: number | null): string => (status === null ? 'success' : `0x${(status >>> 0).toString(16)}`)
 
 export const EEPROM_SCENARIOS: readonly Scenario[] = [
   { name: 'pages', needs: ['at24'], run: pages },

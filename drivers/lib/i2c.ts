@@ -77,6 +77,7 @@ const TRANSFER_TIMEOUT_MS = 1000
 /** Longer than any sequence: a page write, its write cycle, and a retry. */
 const BUS_TIMEOUT_MS = 5000
 const ATTEMPTS = 3
+const ALL_ONES = 0xffffffff
 
 export const I2C_CHIP = struct('I2C_CHIP', {
   // Guarded by the interrupt spin lock: only the ISR and SynchCritSections touch these.
@@ -162,7 +163,7 @@ export async function stopChip(chip: I2C_CHIP): Promise<void> {
   if (Interrupt === null) return
   KeSetEvent(chip.Gone, IO_NO_INCREMENT, false)
   await KeWaitForSingleObject(chip.Turn, Executive, KernelMode, false, null) // the request that had the bus is through
-  IoDisconnectInterrupt(Interrupt)
+  await IoDisconnectInterrupt(Interrupt)
   chip.Interrupt = null
   KeRemoveQueueDpc(chip.Dpc)
   MmUnmapIoSpace(chip.Registers, WINDOW_BYTES)
@@ -213,9 +214,9 @@ export function giveUpTransaction(chip: I2C_CHIP): boolean {
  * them, so each driver exports its own.
  */
 export interface ChipRoutines {
-  begin(chip: I2C_CHIP): boolean
-  giveUp(chip: I2C_CHIP): boolean
-  cancel(DeviceObject: DEVICE_OBJECT, Irp: IRP): void
+  begin: (chip: I2C_CHIP) => boolean
+  giveUp: (chip: I2C_CHIP) => boolean
+  cancel: (DeviceObject: DEVICE_OBJECT, Irp: IRP) => void
 }
 
 /** What a driver's cancel routine does: the request's own thread completes it. @irql DISPATCH_LEVEL */
@@ -369,11 +370,16 @@ async function transact(
     return status
   }
   if (status === STATUS_TIMEOUT) return afterRecovery(await recover(chip, request, routines))
+  if (isPulledOut(chip)) return STATUS_DEVICE_NOT_CONNECTED
   if ((chip.Status & (I2cStatus.BUS_STUCK | I2cStatus.TIMEOUT)) !== 0) {
     return afterRecovery(await recover(chip, request, routines))
   }
-  return outcome(chip, readLength)
+  const ended = outcome(chip, readLength)
+  return isPulledOut(chip) ? STATUS_DEVICE_NOT_CONNECTED : ended
 }
+
+/** The window of a board that is gone reads all ones, before anybody has set Gone: what was read last may be that. */
+const isPulledOut = ({ Registers }: I2C_CHIP): boolean => READ_REGISTER_ULONG(Registers + I2c.STATUS) === ALL_ONES
 
 /** A bus that could be recovered is good for the next transaction; this one is lost. */
 const afterRecovery = (status: NTSTATUS): NTSTATUS => (status === STATUS_SUCCESS ? STATUS_NO_SUCH_DEVICE : status)

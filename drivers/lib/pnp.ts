@@ -6,7 +6,14 @@ import {
   CmResourceTypeInterrupt,
   CmResourceTypeMemory,
   type DEVICE_OBJECT,
+  DO_BUFFERED_IO,
+  DO_DEVICE_INITIALIZING,
+  type DRIVER_OBJECT,
+  FILE_DEVICE_UNKNOWN,
+  IoAttachDeviceToDeviceStack,
   IoCallDriver,
+  IoConnectInterrupt,
+  IoCreateDevice,
   IoDetachDevice,
   IoDeleteDevice,
   IoForwardIrpSynchronously,
@@ -16,8 +23,14 @@ import {
   IRP_MN_REMOVE_DEVICE,
   IRP_MN_START_DEVICE,
   IRP_MN_SURPRISE_REMOVAL,
+  type KINTERRUPT,
+  type KSERVICE_ROUTINE,
+  Latched,
+  LevelSensitive,
   NT_SUCCESS,
   type NTSTATUS,
+  type Out,
+  out,
   STATUS_SUCCESS,
 } from 'dirql/wdm'
 import { complete } from './irp.ts'
@@ -54,6 +67,62 @@ export function resourcesOf(list: CM_RESOURCE_LIST | null): Resources {
     })
   }
   return resources
+}
+
+/** What a device extension has for `attachDevice`: the device below its own. */
+export interface Attached {
+  Lower: DEVICE_OBJECT | null
+}
+
+/**
+ * AddDevice of a driver whose devices need no names: a device object with `extension` in it, above what the bus
+ * reported. `initialize` fills the extension before the device may be used. @irql PASSIVE_LEVEL
+ */
+export function attachDevice<T extends Attached>(
+  DriverObject: DRIVER_OBJECT,
+  PhysicalDeviceObject: DEVICE_OBJECT,
+  DeviceExtensionSize: { new (address: number): T; readonly size: number },
+  initialize: (extension: T) => void,
+): NTSTATUS {
+  const created = out<DEVICE_OBJECT>()
+  const status = IoCreateDevice({
+    DriverObject,
+    DeviceExtensionSize: DeviceExtensionSize as never,
+    DeviceName: null,
+    DeviceType: FILE_DEVICE_UNKNOWN,
+    DeviceCharacteristics: 0,
+    Exclusive: false,
+    DeviceObject: created,
+  })
+  if (!NT_SUCCESS(status)) return status
+  const device = created.value
+  const extension = device.DeviceExtension as unknown as T
+  initialize(extension)
+  extension.Lower = IoAttachDeviceToDeviceStack(device, PhysicalDeviceObject)
+  device.Flags = (device.Flags | DO_BUFFERED_IO) & ~DO_DEVICE_INITIALIZING
+  return STATUS_SUCCESS
+}
+
+/** Connects an ISR to one line, with a spin lock and the level of its own. @irql PASSIVE_LEVEL */
+export function connectInterrupt(
+  { vector, level, affinity, isLatched, isShared }: InterruptResource,
+  ServiceRoutine: KSERVICE_ROUTINE,
+  ServiceContext: object,
+  InterruptObject: Out<KINTERRUPT | null>,
+): NTSTATUS {
+  return IoConnectInterrupt({
+    InterruptObject,
+    ServiceRoutine,
+    ServiceContext: ServiceContext as never,
+    SpinLock: null,
+    Vector: vector,
+    Irql: level,
+    SynchronizeIrql: level,
+    InterruptMode: isLatched ? Latched : LevelSensitive,
+    ShareVector: isShared,
+    ProcessorEnableMask: affinity,
+    FloatingSave: false,
+  })
 }
 
 /** The routines of a driver that `dispatchPnp` calls, at PASSIVE_LEVEL. */

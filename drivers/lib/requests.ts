@@ -10,6 +10,7 @@ import {
   CONTAINING_RECORD,
   ExAllocatePool2,
   ExFreePool,
+  type FILE_OBJECT,
   IO_CSQ,
   type IO_CSQ_ACQUIRE_LOCK,
   type IO_CSQ_COMPLETE_CANCELED_IRP,
@@ -23,6 +24,7 @@ import {
   IoCsqInitializeEx,
   IoCsqInsertIrpEx,
   IoCsqRemoveNextIrp,
+  IoGetCurrentIrpStackLocation,
   IRP,
   KeAcquireSpinLock,
   KeReleaseSpinLock,
@@ -37,6 +39,7 @@ import {
   pointer,
   POOL_FLAG_NON_PAGED,
   RemoveEntryList,
+  same,
   STATUS_CANCELLED,
   STATUS_DEVICE_NOT_CONNECTED,
   STATUS_INSUFFICIENT_RESOURCES,
@@ -128,14 +131,20 @@ export function removeRequest(irp: IRP): void {
   RemoveEntryList(requestOf(irp).Entry)
 }
 
-/** Lock held. */
+/** The next one that is finished, that is of a file object, or whichever. Lock held. */
 export function peekRequest(csq: IO_CSQ, irp: IRP | null, wanted: unknown): IRP | null {
   const { Head } = queueOf(csq)
   for (let request = behind(Head, irp === null ? Head : requestOf(irp).Entry); request; ) {
-    if (wanted !== FINISHED || request.IsFinished !== 0) return request.Irp
+    if (isWanted(request, wanted)) return request.Irp
     request = behind(Head, request.Entry)
   }
   return null
+}
+
+function isWanted({ Irp, IsFinished }: REQUEST, wanted: unknown): boolean {
+  if (wanted === FINISHED) return IsFinished !== 0
+  if (wanted === null) return true
+  return same(IoGetCurrentIrpStackLocation(Irp as IRP).FileObject, wanted as FILE_OBJECT)
 }
 
 export function acquireQueueLock(csq: IO_CSQ, irql: Out<KIRQL>): void {
@@ -228,10 +237,10 @@ function completeFinished(queue: REQUEST_QUEUE): void {
   }
 }
 
-/** Ends all requests of a queue. @irql <= DISPATCH_LEVEL */
-export function drain(queue: REQUEST_QUEUE, status: NTSTATUS): void {
+/** Ends all requests of a queue, or those of one file. @irql <= DISPATCH_LEVEL */
+export function drain(queue: REQUEST_QUEUE, status: NTSTATUS, file: FILE_OBJECT | null = null): void {
   for (;;) {
-    const irp = IoCsqRemoveNextIrp(queue.Csq, null)
+    const irp = IoCsqRemoveNextIrp(queue.Csq, file)
     if (irp === null) return
     const request = requestOf(irp)
     completeRequest(irp, request, request.IsFinished === 0 ? status : request.Status)
