@@ -53,6 +53,18 @@ program
   })
 
 program
+  .command('board')
+  .summary('tests the board at a port with its drivers, and prints a report for an issue (npm run board)')
+  .addOption(new Option('--port <path>', 'where it is; without one: what is attached is listed'))
+  .addOption(new Option('--board <name>', 'what it is').default('arduino-uno'))
+  .addOption(new Option('--processors <n>', 'processors of the machine').argParser(integer(1, 32)).default(2))
+  .option('--json', 'nothing but one JSON object', false)
+  .action(async (options) => {
+    const { board } = await import('./commands/board.ts')
+    process.exitCode = await board(options)
+  })
+
+program
   .command('run')
   .summary("boots a system of your own: the file's default export is boot's options")
   .argument('<file>', 'a TypeScript or JavaScript module')

@@ -12,6 +12,8 @@ export interface Carrier {
   /** For people. */
   readonly path: string
   write(bytes: Uint8Array): void
+  /** Whether bytes of before have not left this program yet. */
+  isBusy?: () => boolean
   close(): void | Promise<void>
 }
 
@@ -24,6 +26,8 @@ export interface BridgePlan {
   random: () => number
   /** Of a serial port; 0 where there is none. */
   baud: number
+  /** How long hello is said; three seconds if left out. */
+  helloForMs?: number
 }
 
 export interface BridgedBoard extends BoardEnd {
@@ -36,7 +40,7 @@ export interface BridgedBoard extends BoardEnd {
 
 /** Opens the carrier and says hello. Fails with a LinkError that says what to do. */
 export async function openBridge(
-  { layouts, time, random, baud }: BridgePlan,
+  { layouts, time, random, baud, helloForMs }: BridgePlan,
   open: (events: CarrierEvents) => Carrier | Promise<Carrier>,
 ): Promise<BridgedBoard> {
   const relay = new Relay()
@@ -49,12 +53,14 @@ export async function openBridge(
       random,
       baud,
       devices: layouts.map(({ class: type, version, lines }) => ({ class: type, version, lines: lines.length })),
+      ...(helloForMs !== undefined && { helloForTicks: helloForMs * 10_000 }),
       byteFifos: layouts.flatMap(({ registers }, device) =>
         registers.filter(isByteFifo).map(({ offset }) => ({ device, offset })),
       ),
       write: (bytes) => {
         if (isOpen) carrier?.write(bytes)
       },
+      isBusy: () => carrier?.isBusy?.() ?? false,
     },
     relay,
   )
@@ -146,6 +152,7 @@ export const hidCarrier =
 function carrierOf(link: {
   readonly path: string
   readonly isOpen: boolean
+  readonly unsent: number
   write(bytes: Uint8Array): void
   close(): Promise<void>
 }): Carrier {
@@ -154,6 +161,7 @@ function carrierOf(link: {
     write: (bytes) => {
       if (link.isOpen) link.write(bytes)
     },
+    isBusy: () => link.isOpen && link.unsent > 0,
     close: () => link.close(),
   }
 }

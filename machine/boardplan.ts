@@ -4,7 +4,7 @@ import type { DeviceClass, DeviceLayout, LineSpec, RegisterSpec } from '../class
 import { gpioClass, gpioEdgesName } from '../classes/gpio.ts'
 import { fieldLine, fieldRegisters, hidClass, type ReportFieldSpec } from '../classes/hid.ts'
 import { i2cClass } from '../classes/i2c.ts'
-import { linesClass, patternLine, patternRegisters, type PatternSpec } from '../classes/lines.ts'
+import { groupsOf, linesClass, patternLine, patternRegisters, type PatternSpec } from '../classes/lines.ts'
 import { uartClass } from '../classes/uart.ts'
 import type { BoardFile, DeviceEntry, LineEntry } from './boardschema.ts'
 import type { BoardPlan, ChildPlan, DevicePlan, LineGrant } from './plug.ts'
@@ -115,7 +115,11 @@ export function boardPlan(file: BoardFile, number: number, name: string): BoardP
       name: entry.name,
       class: layout.class,
       hardwareIds: entry.hardwareIds ?? [`dirql\\${layout.class}`],
-      parameters: { ...pinsOf(own.filter((placed) => !given.has(placed.number))), ...entry.parameters },
+      parameters: {
+        ...pinsOf(own.filter((placed) => !given.has(placed.number))),
+        ...mappedParameters(entry),
+        ...entry.parameters,
+      },
       registers: layout.registers,
       lines: layout.lines.map(({ name: line, dirql, mode, shared, snapshot }) => ({
         name: line,
@@ -146,6 +150,14 @@ export function boardPlan(file: BoardFile, number: number, name: string): BoardP
 function pinsOf(lines: readonly PlacedLine[]): { LinePins?: string } {
   const pins = lines.flatMap(({ line }) => (line.pin === undefined ? [] : [line.pin]))
   return pins.length > 0 ? { LinePins: pins.join(',') } : {}
+}
+
+/** The lines that patterns or fields make: each one's name, and how many values it has. */
+function mappedParameters(entry: DeviceEntry): { Lines?: string[] } {
+  const patterns = patternsOf(entry).map(({ name, match }) => `${name} ${groupsOf(match)}`)
+  const fields = fieldsOf(entry).map(({ name }) => `${name} 1`)
+  const Lines = [...patterns, ...fields]
+  return Lines.length === 0 ? {} : { Lines }
 }
 
 const grantOf = ({ number, line }: PlacedLine): LineGrant => ({ line: number, shared: line.shared })

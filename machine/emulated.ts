@@ -34,6 +34,8 @@ interface Powered extends UnoHands {
 }
 
 const BAUD = 115_200
+/** The board's thread has to start, perhaps on a machine that is busy. */
+const HELLO_MS = 30_000
 
 export function attachEmulated(file: BoardFile, name: string, world: World, isVirtual: boolean): Attachment {
   const firmware = firmwareOf(file.name)
@@ -56,7 +58,8 @@ export function attachEmulated(file: BoardFile, name: string, world: World, isVi
   }
   // Two virtual runs are the same, and nobody else talks to this board: any nonce will do.
   const random = isVirtual ? (): number => 1 : randomWord
-  const open = (): Promise<BridgedBoard> => openBridge({ layouts, time: world, random, baud: BAUD }, carry)
+  const open = (): Promise<BridgedBoard> =>
+    openBridge({ layouts, time: world, random, baud: BAUD, helloForMs: HELLO_MS }, carry)
   const present = (): Powered => {
     if (uno !== null) return uno
     throw new UsageError(`board ${name} is not plugged in`)

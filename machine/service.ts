@@ -10,12 +10,17 @@ import { dereferenceObject } from '../kernel/ob/reference.ts'
 import { createBaseNamedObjects } from '../kernel/ob/init.ts'
 import { createThread } from '../kernel/ps/thread.ts'
 import type { Pvoid } from '../kernel/rtl/struct.ts'
-import { NT_SUCCESS, STATUS_DRIVER_ENTRYPOINT_NOT_FOUND, STATUS_INVALID_IMAGE_FORMAT } from '../kernel/rtl/status.ts'
+import {
+  NT_SUCCESS,
+  STATUS_DRIVER_ENTRYPOINT_NOT_FOUND,
+  STATUS_INVALID_IMAGE_FORMAT,
+  STATUS_PROCESS_IS_TERMINATING,
+} from '../kernel/rtl/status.ts'
 import { LoadError, statusText } from './errors.ts'
 import { inspect } from './inspect.ts'
 import { announceBoard, plugBoard, unplugBoard } from './plug.ts'
 import type { Request } from './protocol.ts'
-import { type SystemCall, systemCall } from './userservice.ts'
+import { forgetProcesses, isProcess, type SystemCall, systemCall } from './userservice.ts'
 
 /** Does what was asked, and gives back what the program gets. */
 export async function serve(request: Request): Promise<unknown> {
@@ -47,6 +52,7 @@ export async function serve(request: Request): Promise<unknown> {
 
 /** A system call runs on a thread of the calling process; one that makes a process has none yet. */
 function serveProgram(process: number, request: SystemCall, token: number): Promise<unknown> {
+  if (process !== 0 && !isProcess(process)) return Promise.resolve({ status: STATUS_PROCESS_IS_TERMINATING })
   const body = (): Promise<unknown> => systemCall(process, request, token)
   return process === 0 ? runOnThread(body) : runOnThread(body, process)
 }
@@ -167,4 +173,5 @@ async function runExport(url: string, name: string, argument: unknown): Promise<
 export function forgetServices(): void {
   modules.clear()
   bodies.clear()
+  forgetProcesses()
 }

@@ -16,6 +16,7 @@ import {
 import { changeEvent, createEvent, EVENT_MODIFY_STATE, eventObjectType } from '../kernel/ob/event.ts'
 import { SYNCHRONIZE } from '../kernel/ob/access.ts'
 import { waitForHandle } from '../kernel/ob/wait.ts'
+import { dereferenceObject } from '../kernel/ob/reference.ts'
 import { openWithHandle } from '../kernel/ob/services.ts'
 import { OBJ_OPENIF } from '../kernel/ob/attributes.ts'
 import { createProcess, exitProcess } from '../kernel/ps/process.ts'
@@ -46,6 +47,17 @@ export interface SystemReply {
   value?: number
   data?: Uint8Array | null
   reason?: string
+}
+
+/** Processes of the program that have not exited. Their maker's reference is the program's. */
+const processes = new Set<number>()
+
+export const isProcess = (process: number): boolean => processes.has(process)
+
+/** Another machine begins on this thread. */
+export function forgetProcesses(): void {
+  processes.clear()
+  waiting.clear()
 }
 
 /** Threads that wait for an event, by token: an abort alerts them. */
@@ -86,10 +98,14 @@ export async function systemCall(process: number, request: SystemCall, token: nu
       return { status: abort(request.token) ? 0 : STATUS_INVALID_PARAMETER }
     case 'create-process': {
       const created = createProcess(String(request.name))
-      return created === 0 ? { status: STATUS_INSUFFICIENT_RESOURCES } : { status: 0, value: created }
+      if (created === 0) return { status: STATUS_INSUFFICIENT_RESOURCES }
+      processes.add(created)
+      return { status: 0, value: created }
     }
     case 'exit-process':
+      processes.delete(process)
       await exitProcess(process)
+      dereferenceObject(process) // this thread still has a reference of its own
       return { status: 0 }
   }
 }

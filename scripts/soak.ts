@@ -4,12 +4,14 @@ import { randomInt } from 'node:crypto'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { BugCheckError } from '../machine/index.ts'
 import { fuzz } from '../soak/fuzz.ts'
+import { hammer } from '../soak/hammer.ts'
 import { handover } from '../soak/handover.ts'
 import { locks } from '../soak/locks.ts'
 import type { Progress, Soak, SoakOutcome } from '../soak/soak.ts'
+import { unplug } from '../soak/unplug.ts'
 import { wire } from '../soak/wire.ts'
 
-const SOAKS: readonly Soak[] = [locks, handover, wire, fuzz]
+const SOAKS: readonly Soak[] = [locks, handover, wire, unplug, hammer, fuzz]
 const HELD = 0
 const LOST = 1
 const USAGE = 2

@@ -209,8 +209,18 @@ export async function read(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTA
 /** The address, then the bytes: two transactions of one sequence. */
 async function readBytes({ Chip }: AT24, bus: Bus, offset: number, count: number): Promise<NTSTATUS> {
   putAddress(Chip, offset)
-  const status = await bus.transact(ADDRESS_BYTES, 0)
+  const status = await transactWhenReady(bus, ADDRESS_BYTES)
   return NT_SUCCESS(status) ? bus.transact(0, count) : status
+}
+
+/** Writes as soon as the chip answers: a request that was cancelled may have left it in its write cycle. */
+async function transactWhenReady(bus: Bus, writeLength: number): Promise<NTSTATUS> {
+  let status = await bus.transact(writeLength, 0)
+  for (let poll = 0; status === STATUS_NO_SUCH_DEVICE && poll < MOST_POLLS; poll++) {
+    status = await bus.delay(1)
+    if (NT_SUCCESS(status)) status = await bus.transact(writeLength, 0)
+  }
+  return status
 }
 
 function putAddress({ Data }: I2C_CHIP, offset: number): void {
@@ -242,7 +252,7 @@ export async function write(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTST
 
 /** One page, and polls until the chip answers again. */
 async function writePage(eeprom: AT24, bus: Bus, count: number): Promise<NTSTATUS> {
-  let status = await bus.transact(ADDRESS_BYTES + count, 0)
+  let status = await transactWhenReady(bus, ADDRESS_BYTES + count)
   if (!NT_SUCCESS(status)) return status
   for (let poll = 0; poll < MOST_POLLS; poll++) {
     status = await bus.delay(1)

@@ -60,7 +60,7 @@ import {
   takenOf,
 } from './line.ts'
 import { childNamed, createNode, dropSubtree, Kind, link, NODE, subtreeOf, takeOut } from './node.ts'
-import { plant, readPlan } from './plan.ts'
+import { type BoardPlan, plant, readPlan } from './plan.ts'
 import { endWatches, report, rootOf, withTree, withTreeAlone } from './volume.ts'
 
 const WINDOW_BYTES = 0x800
@@ -114,23 +114,23 @@ export async function startBoard(device: DEVICE_OBJECT, resources: Resources): P
   const board = boardOf(device)
   const plan = await readPlan(board.Physical as DEVICE_OBJECT)
   if (plan.name === '') return STATUS_UNSUCCESSFUL
+  let status = takeHardware(device, plan, resources)
+  if (NT_SUCCESS(status)) status = await plantBoard(board, plan)
+  if (!NT_SUCCESS(status)) await letGo(board)
+  return status
+}
+
+function takeHardware(device: DEVICE_OBJECT, { lines }: BoardPlan, resources: Resources): NTSTATUS {
+  const board = boardOf(device)
   board.Work = IoAllocateWorkItem(device)
-  const directory = createNode({ parent: rootOf(), name: plan.name, board })
-  let status = board.Work === null || directory === null ? STATUS_INSUFFICIENT_RESOURCES : mapWindows(board, resources)
-  for (const [number, line] of plan.lines.entries()) {
+  let status = board.Work === null ? STATUS_INSUFFICIENT_RESOURCES : mapWindows(board, resources)
+  for (const [number, line] of lines.entries()) {
     if (!NT_SUCCESS(status)) break
     const made = createLine(board.Lines, number, line, board.Windows[line.window] ?? 0)
     const interrupt = resources.interrupts[line.interrupt]
     if (made === null) status = STATUS_INSUFFICIENT_RESOURCES
     else if (interrupt !== undefined) status = connectLine(made, board.Dpc, interrupt)
   }
-  if (directory === null) return status
-  if (NT_SUCCESS(status)) {
-    status = plant(directory, plan, board.Windows) ? await show(board, directory) : STATUS_INSUFFICIENT_RESOURCES
-  }
-  if (NT_SUCCESS(status)) return status
-  dropSubtree(directory)
-  await letGo(board)
   return status
 }
 
@@ -144,7 +144,16 @@ function mapWindows(board: BOARD, { windows }: Resources): NTSTATUS {
   return STATUS_SUCCESS
 }
 
-/** Puts the directory into the tree, and says so. */
+/** Makes the board's directory with all that is in it, puts it into the tree, and says so. */
+async function plantBoard(board: BOARD, plan: BoardPlan): Promise<NTSTATUS> {
+  const directory = createNode({ parent: rootOf(), name: plan.name, board })
+  if (directory === null) return STATUS_INSUFFICIENT_RESOURCES
+  const isPlanted = plant(directory, plan, board.Windows)
+  const status = isPlanted ? await show(board, directory) : STATUS_INSUFFICIENT_RESOURCES
+  if (!NT_SUCCESS(status)) dropSubtree(directory)
+  return status
+}
+
 async function show(board: BOARD, directory: NODE): Promise<NTSTATUS> {
   await withTreeAlone(() => {
     if (childNamed(rootOf(), textOf(directory.Name)) !== null) return
@@ -178,9 +187,9 @@ export async function stopBoard(device: DEVICE_OBJECT): Promise<void> {
 async function letGo(board: BOARD): Promise<void> {
   await ExWaitForRundownProtectionRelease(board.Users) // the work item, too; the DPC queues it no more
   const lines = linesOf(board.Lines)
-  for (const line of lines) disconnectLine(line)
+  for (const line of lines) await disconnectLine(line)
   KeRemoveQueueDpc(board.Dpc)
-  KeFlushQueuedDpcs() // it may be running on another processor
+  await KeFlushQueuedDpcs() // it may be running on another processor
   for (const line of lines) freeLine(line)
   for (let index = 0; index < board.WindowCount; index++) MmUnmapIoSpace(board.Windows[index] ?? 0, WINDOW_BYTES)
   board.WindowCount = 0

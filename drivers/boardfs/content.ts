@@ -67,7 +67,8 @@ function valueOf(node: NODE): Promise<Told> {
       return { status, value: (value >>> Value) & 1 }
     }
     const line = linesOf(board.Lines).find(({ Number: number }) => number === Value)
-    return line === undefined ? nothing(STATUS_DEVICE_NOT_CONNECTED) : { status: STATUS_SUCCESS, value: countOf(line) }
+    const value = line === undefined ? null : countOf(line)
+    return value === null ? nothing(STATUS_DEVICE_NOT_CONNECTED) : { status: STATUS_SUCCESS, value }
   })
 }
 

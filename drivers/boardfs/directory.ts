@@ -111,7 +111,7 @@ function list(node: NODE, open: OPEN, Irp: IRP): NTSTATUS {
   }
   open.HasBegun = 1
   if ((Flags & SL_RESTART_SCAN) !== 0) open.Told = 0
-  const pattern = textAt(open.Pattern.byteOffset, 2 * open.PatternLength)
+  const pattern = textAt(patternAt(open), 2 * open.PatternLength)
   const next = childrenOf(node).filter(({ Serial, Name }) => Serial > open.Told && matches(pattern, textOf(Name)))
   if (next.length === 0) return complete(Irp, isFirst ? STATUS_NO_SUCH_FILE : STATUS_NO_MORE_FILES)
   const most = (Flags & SL_RETURN_SINGLE_ENTRY) !== 0 ? 1 : next.length
@@ -157,10 +157,12 @@ function describe(address: number, node: NODE, informationClass: number, nameOff
   entry.FileNameLength = node.Name.Length
 }
 
+const patternAt = (open: OPEN): number => open.address + OPEN.offsets.Pattern
+
 function setPattern(open: OPEN, pattern: string): boolean {
   if (pattern.length > LONGEST_PATTERN) return false
   open.PatternLength = pattern.length
-  putText(open.Pattern.byteOffset, pattern)
+  putText(patternAt(open), pattern)
   return true
 }
 

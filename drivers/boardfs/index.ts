@@ -57,6 +57,7 @@ import {
   STATUS_OBJECT_NAME_COLLISION,
   STATUS_OBJECT_NAME_NOT_FOUND,
   STATUS_SUCCESS,
+  StatusError,
 } from 'dirql/fltkernel'
 import { complete } from '../lib/irp.ts'
 import { dispatchPnp, type PnpRoutines } from '../lib/pnp.ts'
@@ -91,17 +92,24 @@ export function DriverEntry(DriverObject: DRIVER_OBJECT): NTSTATUS {
   DriverObject.MajorFunction.set(IRP_MJ_PNP, pnp)
   if (DriverObject.DriverExtension !== null) DriverObject.DriverExtension.AddDevice = addDevice
   DriverObject.DriverUnload = unload
-  return mount(DriverObject)
+  FltInitializePushLock(volume.TreeLock)
+  InitializeListHead(volume.NotifyList)
+  const status = mount(DriverObject)
+  if (!NT_SUCCESS(status)) dismount()
+  return status
 }
 
 function mount(DriverObject: DRIVER_OBJECT): NTSTATUS {
-  FltInitializePushLock(volume.TreeLock)
-  InitializeListHead(volume.NotifyList)
   volume.Root = createNode({ parent: null, name: '' })
   if (volume.Root === null) return STATUS_INSUFFICIENT_RESOURCES
-  FsRtlNotifyInitializeSync(ref(volume, 'NotifySync'))
+  try {
+    FsRtlNotifyInitializeSync(ref(volume, 'NotifySync'))
+  } catch (error) {
+    if (error instanceof StatusError) return error.status
+    throw error
+  }
   const created = out<DEVICE_OBJECT>()
-  let status = IoCreateDevice({
+  const status = IoCreateDevice({
     DriverObject,
     DeviceExtensionSize: 0,
     DeviceName: NAME,
@@ -110,22 +118,17 @@ function mount(DriverObject: DRIVER_OBJECT): NTSTATUS {
     Exclusive: false,
     DeviceObject: created,
   })
-  if (NT_SUCCESS(status)) {
-    volume.Control = created.value
-    status = IoCreateSymbolicLink(LINK, NAME)
-  }
-  if (!NT_SUCCESS(status)) {
-    dismount()
-    return status
-  }
-  created.value.Flags = (created.value.Flags | DO_BUFFERED_IO) & ~DO_DEVICE_INITIALIZING
-  return status
+  if (!NT_SUCCESS(status)) return status
+  const control = created.value
+  volume.Control = control
+  control.Flags = (control.Flags | DO_BUFFERED_IO) & ~DO_DEVICE_INITIALIZING
+  return IoCreateSymbolicLink(LINK, NAME)
 }
 
 function dismount(): void {
   FsRtlNotifyUninitializeSync(ref(volume, 'NotifySync'))
   FltDeletePushLock(volume.TreeLock)
-  dereference(rootOf())
+  if (volume.Root !== null) dereference(volume.Root)
   if (volume.Control !== null) IoDeleteDevice(volume.Control)
 }
 

@@ -33,6 +33,8 @@ import {
 import type { InterruptResource } from '../lib/pnp.ts'
 import type { LinePlan } from './plan.ts'
 
+/** What every register reads when the board was pulled out. */
+const GONE = 0xffffffff
 /** Registers that a frame carries at most. */
 const MOST_REGISTERS = 32
 
@@ -91,8 +93,8 @@ export function connectLine(line: LINE, dpc: KDPC, { vector, level, affinity }: 
 }
 
 /** Nobody uses it any more. */
-export function disconnectLine(line: LINE): void {
-  if (line.Interrupt !== null) IoDisconnectInterrupt(line.Interrupt)
+export async function disconnectLine(line: LINE): Promise<void> {
+  if (line.Interrupt !== null) await IoDisconnectInterrupt(line.Interrupt)
   line.Interrupt = null
 }
 
@@ -152,14 +154,18 @@ export function takenOf(line: LINE, offset: number): number {
 export const hasCounted = (line: LINE): boolean =>
   line.Taken.subarray(0, line.Count).some((bits, index) => bits !== 0 && line.IsCount[index] !== 0)
 
-/** What the line has counted, as the newest frame told it: all its counts of one moment. */
-export function countOf(line: LINE): number {
+/** What the line has counted, as the newest frame told it: all its counts of one moment. Null: the board is gone. */
+export function countOf(line: LINE): number | null {
   const { Interrupt } = line
   const irql = Interrupt === null ? 0 : KeAcquireInterruptSpinLock(Interrupt)
   let sum = 0
+  let isThere = false
   for (let index = 0; index < line.Count; index++) {
-    if (line.IsCount[index] !== 0) sum += READ_REGISTER_ULONG(line.Registers + (line.Offsets[index] ?? 0))
+    if (line.IsCount[index] === 0) continue
+    const count = READ_REGISTER_ULONG(line.Registers + (line.Offsets[index] ?? 0))
+    sum += count
+    isThere ||= count !== GONE
   }
   if (Interrupt !== null) KeReleaseInterruptSpinLock(Interrupt, irql)
-  return sum >>> 0
+  return isThere ? sum >>> 0 : null
 }

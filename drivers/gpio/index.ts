@@ -12,9 +12,14 @@ import {
   DO_BUFFERED_IO,
   DO_DEVICE_INITIALIZING,
   type DRIVER_OBJECT,
+  EX_RUNDOWN_REF,
+  ExAcquireRundownProtection,
   Executive,
   ExAllocatePool2,
   ExFreePool,
+  ExInitializeRundownProtection,
+  ExReleaseRundownProtection,
+  ExWaitForRundownProtectionRelease,
   FILE_DEVICE_UNKNOWN,
   globals,
   IO_NO_INCREMENT,
@@ -104,6 +109,7 @@ export const hardwareIds = ['dirql\\gpio']
 
 const WINDOW_BYTES = 0x800
 const US = -10 // relative, in 100 ns
+const ALL_ONES = 0xffffffff
 const MOST_EDGES = 256
 const MOST_LINES = 8
 
@@ -126,6 +132,8 @@ export const GPIO = struct('GPIO', {
   Lost: ULONG,
   Total: ULONG, // edges of all pins
   Bouncing: ULONG, // pins whose debounce time must be started anew
+
+  Rundown: EX_RUNDOWN_REF, // whoever touches the registers and the interrupts holds them by it, but for the ISR
 
   // Set before the interrupt is connected, or by PnP.
   Registers: ULONG, // address; 0 when the board is gone
@@ -180,6 +188,7 @@ export function addDevice(DriverObject: DRIVER_OBJECT, PhysicalDeviceObject: DEV
   const gpio = gpioOf(device)
   gpio.Number = number
   KeInitializeSpinLock(gpio.Lock)
+  ExInitializeRundownProtection(gpio.Rundown)
   KeInitializeDpc(gpio.Dpc, gpioDpc, gpio)
   KeInitializeEvent(gpio.Happened, SynchronizationEvent, false)
   KeInitializeEvent(gpio.Gone, NotificationEvent, false)
@@ -252,11 +261,13 @@ async function stop(device: DEVICE_OBJECT): Promise<void> {
   const gpio = gpioOf(device)
   const { Interrupt, Registers } = gpio
   if (Registers === 0) return
-  if (Interrupt !== null) IoDisconnectInterrupt(Interrupt)
+  KeSetEvent(gpio.Gone, IO_NO_INCREMENT, false) // readers that wait leave
+  await ExWaitForRundownProtectionRelease(gpio.Rundown)
+  if (Interrupt !== null) await IoDisconnectInterrupt(Interrupt)
   gpio.Interrupt = null
   for (let index = 0; index < MOST_LINES; index++) {
     const line = gpio.Lines.at(index)
-    if (line !== null) IoDisconnectInterrupt(line)
+    if (line !== null) await IoDisconnectInterrupt(line)
     gpio.Lines.set(index, null)
   }
   KeRemoveQueueDpc(gpio.Dpc)
@@ -264,7 +275,6 @@ async function stop(device: DEVICE_OBJECT): Promise<void> {
   await KeFlushQueuedDpcs() // a debounce DPC may have been queued before its timer was cancelled
   MmUnmapIoSpace(Registers, WINDOW_BYTES)
   gpio.Registers = 0
-  KeSetEvent(gpio.Gone, IO_NO_INCREMENT, false)
 }
 
 function remove(device: DEVICE_OBJECT): void {
@@ -288,7 +298,7 @@ function takeEdgesOf(gpio: GPIO, pins: number): boolean {
     if (((pins >>> index) & 1) === 0) continue
     const pin = gpio.Pins.at(index)
     const count = READ_REGISTER_ULONG(gpio.Registers + gpioEdges(index))
-    if (count === pin.Told) continue // told by the frame before
+    if (count === pin.Told || isPulledOut(gpio)) continue // told by the frame before
     isOurs = true
     if (pin.DebounceUs === 0) tell(gpio, pin, count)
     else gpio.Bouncing |= 1 << index
@@ -316,8 +326,13 @@ function tell(gpio: GPIO, pin: GPIO_PIN, count: number): void {
 /** Wakes a reader, and starts the debounce time of pins that bounce. @irql DISPATCH_LEVEL */
 export function gpioDpc(_Dpc: KDPC, gpio: GPIO): void {
   KeSetEvent(gpio.Happened, IO_NO_INCREMENT, false)
+  if (!ExAcquireRundownProtection(gpio.Rundown)) return
   const { Interrupt } = gpio
-  if (Interrupt === null) return
+  if (Interrupt !== null) startDebouncing(gpio, Interrupt)
+  ExReleaseRundownProtection(gpio.Rundown)
+}
+
+function startDebouncing(gpio: GPIO, Interrupt: KINTERRUPT): void {
   const irql = KeAcquireInterruptSpinLock(Interrupt)
   const bouncing = gpio.Bouncing
   gpio.Bouncing = 0
@@ -332,19 +347,23 @@ export function gpioDpc(_Dpc: KDPC, gpio: GPIO): void {
 /** A pin has been still for its debounce time. @irql DISPATCH_LEVEL */
 export function debounceDpc(_Dpc: KDPC, pin: GPIO_PIN): void {
   const gpio = new GPIO(pin.Owner)
+  if (!ExAcquireRundownProtection(gpio.Rundown)) return
   const { Interrupt } = gpio
-  if (Interrupt === null) return
-  KeSynchronizeExecution(Interrupt, tellDebounced, pin)
+  if (Interrupt !== null) KeSynchronizeExecution(Interrupt, tellDebounced, pin)
   KeSetEvent(gpio.Happened, IO_NO_INCREMENT, false)
+  ExReleaseRundownProtection(gpio.Rundown)
 }
 
 /** A SynchCritSection: tells all edges of the pin that came since. @irql DIRQL, interrupt spin lock held */
 export function tellDebounced(pin: GPIO_PIN): boolean {
   const gpio = new GPIO(pin.Owner)
   const count = READ_REGISTER_ULONG(gpio.Registers + gpioEdges(pin.Number))
-  if (count !== pin.Told) tell(gpio, pin, count)
+  if (count !== pin.Told && !isPulledOut(gpio)) tell(gpio, pin, count)
   return true
 }
+
+/** The window of a board that is gone reads all ones, and no board has so many pins: what was read last may be that. */
+const isPulledOut = ({ Registers }: GPIO): boolean => READ_REGISTER_ULONG(Registers + Gpio.INPUT) === ALL_ONES
 
 /** Gives as many records as there are and fit, and waits for the first. @irql PASSIVE_LEVEL */
 export async function read(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTATUS> {
@@ -358,7 +377,9 @@ export async function read(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTA
   request.Room = Math.floor(Length / EDGE.size)
   KeInitializeEvent(request.Cancelled, NotificationEvent, false)
   watchCancel(Irp, request)
-  const status = await takeEdges(gpio, request)
+  const isThere = ExAcquireRundownProtection(gpio.Rundown)
+  const status = isThere ? await takeEdges(gpio, request) : STATUS_DEVICE_NOT_CONNECTED
+  if (isThere) ExReleaseRundownProtection(gpio.Rundown)
   // The cancel routine that runs, or has run, sets the event as the last thing that it does.
   if (IoSetCancelRoutine(Irp, null) === null) {
     await KeWaitForSingleObject(request.Cancelled, Executive, KernelMode, false, null)
@@ -398,6 +419,7 @@ async function takeEdges(gpio: GPIO, request: READ_REQUEST): Promise<NTSTATUS> {
       WaitBlockArray: null,
     })
     if (status === 1) return STATUS_CANCELLED
+    if (status === 2) return STATUS_DEVICE_NOT_CONNECTED
   }
 }
 
@@ -437,6 +459,13 @@ export function cancelRead(_DeviceObject: DEVICE_OBJECT, Irp: IRP): void {
 /** @irql PASSIVE_LEVEL */
 export function control(DeviceObject: DEVICE_OBJECT, Irp: IRP): NTSTATUS {
   const gpio = gpioOf(DeviceObject)
+  if (!ExAcquireRundownProtection(gpio.Rundown)) return complete(Irp, STATUS_DEVICE_NOT_CONNECTED)
+  const status = answer(gpio, Irp)
+  ExReleaseRundownProtection(gpio.Rundown)
+  return status
+}
+
+function answer(gpio: GPIO, Irp: IRP): NTSTATUS {
   const { IoControlCode, InputBufferLength, OutputBufferLength } =
     IoGetCurrentIrpStackLocation(Irp).Parameters.DeviceIoControl
   const buffer = Irp.AssociatedIrp.SystemBuffer
@@ -453,6 +482,7 @@ export function control(DeviceObject: DEVICE_OBJECT, Irp: IRP): NTSTATUS {
     case IOCTL_GPIO_READ_PINS:
       if (OutputBufferLength < PINS.size) return complete(Irp, STATUS_BUFFER_TOO_SMALL)
       tellPins(gpio, gpio.Interrupt, new PINS(buffer))
+      if (isPulledOut(gpio)) return complete(Irp, STATUS_DEVICE_NOT_CONNECTED)
       return complete(Irp, STATUS_SUCCESS, PINS.size)
     default:
       return complete(Irp, STATUS_INVALID_DEVICE_REQUEST)
@@ -482,7 +512,8 @@ function setUpPin(gpio: GPIO, setup: InstanceType<typeof PIN_SETUP>): NTSTATUS {
 /** Changes one bit of a mask register; requests of two programs must not take back each other's. */
 function setBit(gpio: GPIO, register: number, pin: number, value: boolean): NTSTATUS {
   const { Interrupt, Registers } = gpio
-  if (pin >= GPIO_PINS || Interrupt === null) return STATUS_INVALID_PARAMETER
+  if (Interrupt === null) return STATUS_DEVICE_NOT_CONNECTED
+  if (pin >= GPIO_PINS) return STATUS_INVALID_PARAMETER
   if (((READ_REGISTER_ULONG(Registers + Gpio.PINS) >>> pin) & 1) === 0) return STATUS_INVALID_PARAMETER
   const irql = KeAcquireInterruptSpinLock(Interrupt)
   const mask = READ_REGISTER_ULONG(Registers + register)

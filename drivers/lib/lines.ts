@@ -30,6 +30,7 @@ import {
 import { textsParameter } from './parameters.ts'
 import type { InterruptResource } from './pnp.ts'
 import { finish, type REQUEST } from './requests.ts'
+import { ALL_ONES } from './window.ts'
 
 export const MOST_VALUES = 7
 
@@ -82,7 +83,7 @@ export function connectLine(
 /** Takes over what the frame told. FALSE when the count has not moved. @irql DIRQL, interrupt spin lock held */
 export function takeMapped(line: MAPPED_LINE): boolean {
   const count = READ_REGISTER_ULONG(line.CountRegister)
-  if (count === line.Count) return false
+  if (count === line.Count || count === ALL_ONES) return false
   line.Count = count
   for (let index = 0; index < line.ValueCount; index++) {
     line.Values[index] = READ_REGISTER_ULONG(line.FirstValue + 4 * index)

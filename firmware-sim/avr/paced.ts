@@ -31,6 +31,8 @@ const SLICE_CYCLES = 200 * CYCLES_A_US
 /** Further behind than this, it gives up to catch up. */
 const LATEST_CYCLES = 200_000 * CYCLES_A_US
 const LONGEST_WAIT_US = 100_000
+/** Hands are not quicker than this: edges of two commands that come at once are two edges. */
+const HAND_CYCLES = 50 * CYCLES_A_US
 
 export class PacedUno {
   readonly #uno: Uno
@@ -88,13 +90,18 @@ export class PacedUno {
   #carryOut(command: UnoCommand): void {
     const uno = this.#uno
     if (command.do === 'write') uno.chip.usart.receive(command.bytes)
-    else if (command.do === 'press') uno.press(command.pin)
-    else if (command.do === 'release') uno.release(command.pin)
-    else if (command.do === 'set') uno.set(command.sensor, command.value)
+    else if (command.do === 'press' || command.do === 'release' || command.do === 'set') this.#touch(command)
     else if (command.do === 'reset') uno.reset()
     else if (command.do === 'fault') uno.fault(command.fault, command.values)
     else if (command.do === 'report') this.#report(command.id, command.withLog)
     else this.#isRunning = false
+  }
+
+  #touch(command: Extract<UnoCommand, { do: 'press' | 'release' | 'set' }>): void {
+    const uno = this.#uno
+    if (command.do === 'set') uno.set(command.sensor, command.value)
+    else uno[command.do](command.pin)
+    uno.chip.run(uno.chip.cycles + HAND_CYCLES)
   }
 
   #report(id: number, withLog: boolean): void {

@@ -25,7 +25,7 @@ export class InEndpoint {
   }
 
   send(packet: Uint8Array): void {
-    this.#packets.push(Uint8Array.from(packet))
+    this.#packets.push(packet.slice())
     this.#unsent += packet.length
     this.#serve()
   }

@@ -118,7 +118,11 @@ export class FtdiDevice extends SerialUsbDevice {
   send(bytes: Uint8Array): void {
     const room = PACKET_BYTES - STATUS_BYTES
     for (let at = 0; at < bytes.length; at += room) {
-      this.stream.send(Uint8Array.of(...this.#status(), ...bytes.subarray(at, at + room)))
+      const data = bytes.subarray(at, at + room)
+      const packet = new Uint8Array(STATUS_BYTES + data.length)
+      packet.set(this.#status())
+      packet.set(data, STATUS_BYTES)
+      this.stream.send(packet)
     }
   }
 

@@ -53,7 +53,7 @@ export class UsbProcess {
       this.#waiting.set(id, { resolve, reject })
       const request: UsbRequest = { ...order, id, device }
       this.#child.send(request, (error) => {
-        if (error !== null) this.#waiting.delete(id) && reject(error)
+        if (error !== null && this.#waiting.delete(id)) reject(error)
       })
     })
   }
@@ -73,6 +73,8 @@ export class UsbProcess {
 
 /** A device that is plugged in. What it tells is kept. */
 export class RemoteUsbDevice {
+  /** Told of bytes from the host, which are kept all the same. */
+  onData: (bytes: Uint8Array) => void = () => {}
   readonly #ask: (order: UsbOrder) => Promise<void>
   readonly #parts: Uint8Array[] = []
   /** Each state of the host's lines, the newest last. */
@@ -87,8 +89,10 @@ export class RemoteUsbDevice {
   }
 
   take(told: Exclude<UsbTold, { tells: 'reply' }>): void {
-    if (told.tells === 'data') this.#parts.push(told.bytes)
-    else if (told.tells === 'lines') this.lines.push(told.lines)
+    if (told.tells === 'data') {
+      this.#parts.push(told.bytes)
+      this.onData(told.bytes)
+    } else if (told.tells === 'lines') this.lines.push(told.lines)
     else if (told.tells === 'baud') this.baudRates.push(told.baudRate)
     else if (told.tells === 'feature') this.features.push({ report: told.report, bytes: told.bytes })
     else if (told.tells === 'gone') this.#gone.resolve()
@@ -96,7 +100,8 @@ export class RemoteUsbDevice {
 
   /** All that came from the host. */
   received(): Uint8Array {
-    return Buffer.concat(this.#parts)
+    if (this.#parts.length !== 1) this.#parts.push(Buffer.concat(this.#parts.splice(0)))
+    return this.#parts[0] as Uint8Array
   }
 
   /** Resolves when the process has taken it. */

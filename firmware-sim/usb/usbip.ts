@@ -64,7 +64,7 @@ export class RequestStream {
       requests.push(next.request)
       rest = rest.subarray(next.bytes)
     }
-    this.#rest = Uint8Array.from(rest)
+    this.#rest = rest.slice()
     return requests
   }
 }
@@ -105,7 +105,12 @@ const setupAt = (view: DataView, at: number): Setup => ({
 })
 
 /** Ends a submitted transfer. `actual` bytes were carried; `data` are those of one towards the host. */
-export function submitted(sequence: number, status: number, actual: number, data = new Uint8Array(0)): Uint8Array {
+export function submitted(
+  sequence: number,
+  status: number,
+  actual: number,
+  data: Uint8Array = new Uint8Array(0),
+): Uint8Array {
   const reply = new Uint8Array(HEADER_BYTES + data.length)
   const view = new DataView(reply.buffer)
   view.setUint32(0, RET_SUBMIT)

@@ -1,7 +1,7 @@
 /** Notify structures: how they are made, found, and freed. Caller holds the notify lock, but for what is said. */
 import { raiseStatus } from '../ke/exception.ts'
 import { read16, read32, readU32, write16, write32 } from '../mm/access.ts'
-import { allocate, free } from '../mm/pool.ts'
+import { allocate, CACHE_ALIGNED, free } from '../mm/pool.ts'
 import { firstEntry, initializeList, insertTail, removeEntry } from '../rtl/list.ts'
 import { STATUS_INSUFFICIENT_RESOURCES } from '../rtl/status.ts'
 import { loadPvoid, type Pvoid, storePvoid } from '../rtl/struct.ts'
@@ -81,7 +81,7 @@ export function inOrder(changes: number[]): number[] {
 /** Makes a structure at the end of its list, or raises STATUS_INSUFFICIENT_RESOURCES and leaves everything as it was. */
 export function createChange(watch: Watch): number {
   const index = indexOf(watch.list) || createIndex()
-  const change = index === 0 ? 0 : allocate(NOTIFY_CHANGE.size, CHANGE_TAG)
+  const change = index === 0 ? 0 : allocate(NOTIFY_CHANGE.size, CHANGE_TAG, CACHE_ALIGNED)
   if (change !== 0) describe(change, index, watch)
   if (change !== 0 && placeChange(change, watch.name)) {
     join(change, index, watch.list)

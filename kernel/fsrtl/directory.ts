@@ -11,7 +11,7 @@
  */
 import { mem } from '../mm/memory.ts'
 import { read32, readU32, write32 } from '../mm/access.ts'
-import { allocate, free } from '../mm/pool.ts'
+import { allocate, CACHE_ALIGNED, free } from '../mm/pool.ts'
 import { initializeList, insertTail, isEmpty, removeEntry } from '../rtl/list.ts'
 import { Change, Directory, Index, NOTIFY_DIRECTORY, WATCH_TREE } from './layouts.ts'
 import { hashOf, isAt, type Name, separatorFrom } from './name.ts'
@@ -47,7 +47,7 @@ function findOrMake(index: number, parent: number, name: Name, from: number, to:
 }
 
 function make(index: number, parent: number, name: Name, from: number, to: number): number {
-  const directory = allocate(TEXT + to - from, TAG)
+  const directory = allocate(TEXT + to - from, TAG, CACHE_ALIGNED)
   if (directory === 0) return 0
   write32(directory + Directory.Parent, parent)
   write32(directory + Directory.Length, to - from)

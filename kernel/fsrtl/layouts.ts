@@ -45,44 +45,48 @@ export const NOTIFY_DIRECTORY = struct('NOTIFY_DIRECTORY', {
   // All guarded by the notify lock.
   Link: HASH_LINK,
   Parent: ULONG, // NOTIFY_DIRECTORY, or one of the kinds of tops
-  Length: ULONG, // bytes of the component
-  Children: LIST_ENTRY, // NOTIFY_DIRECTORY.Siblings
-  Siblings: LIST_ENTRY,
   TreeWatchers: LIST_ENTRY, // NOTIFY_CHANGE.DirectoryEntry
   OwnWatchers: LIST_ENTRY, // the same, of those who do not watch the tree
+  Children: LIST_ENTRY, // NOTIFY_DIRECTORY.Siblings
+  Siblings: LIST_ENTRY,
+  Length: ULONG, // bytes of the component
 })
 
-/** A notify structure: one watcher, that is one open of a directory. */
+/**
+ * A notify structure: one watcher, that is one open of a directory. Guarded by the notify lock; what the first request
+ * asked for never changes.
+ */
 export const NOTIFY_CHANGE = struct('NOTIFY_CHANGE', {
-  // Set when it is made: what the first request asked for.
-  NotifySync: ULONG,
-  Index: ULONG,
-  FsContext: PVOID,
-  StreamId: ULONG, // address of the file object's FsContext
-  TraverseCallback: ULONG, // routine id
-  FilterCallback: ULONG, // routine id
-  SubjectContext: PVOID,
-  FullDirectoryName: ULONG, // the driver's counted string; 0: it has none, or gave a literal
-  CompletionFilter: ULONG,
-  BufferLength: ULONG, // bytes that changes may take; 0: they are not recorded
-  Sequence: ULONG, // members of a list by age
-  CharacterSize: USHORT, // 1 or 2
-  // The rest is guarded by the notify lock.
-  Flags: USHORT,
-  References: LONG, // one of its own, until it is cleaned up, and one for each IRP
-  NotifyList: LIST_ENTRY,
-  ContextLink: HASH_LINK,
-  StreamLink: HASH_LINK,
-  Directory: ULONG, // NOTIFY_DIRECTORY
-  DirectoryEntry: LIST_ENTRY, // in TreeWatchers or OwnWatchers of that
-  NameLength: ULONG, // bytes of the directory's name
-  SuspectEntry: LIST_ENTRY,
+  // What a report touches: one line of the cache, which counts when there are many.
+  DirectoryEntry: LIST_ENTRY, // in TreeWatchers or OwnWatchers of its directory
   NotifyIrps: LIST_ENTRY, // pending, the oldest first
+  References: LONG, // one of its own, until it is cleaned up, and one for each IRP
+  CharacterSize: USHORT, // 1 or 2
+  Flags: USHORT,
+  CompletionFilter: ULONG, // of the first request
+  BufferLength: ULONG, // of the first request: bytes that changes may take; 0: they are not recorded
+  FilterCallback: ULONG, // of the first request: routine id
+  NameLength: ULONG, // bytes of the directory's name
   Buffer: ULONG, // where changes are recorded; 0: there are none
   BufferIrp: ULONG, // whose buffer that is; 0: it is the structure's own, in paged pool
   ThisBufferLength: ULONG,
   DataLength: ULONG, // bytes recorded
   LastEntry: ULONG, // offset of the last record
+  Sequence: ULONG, // members of a list by age
+
+  // The rest.
+  NotifySync: ULONG,
+  Index: ULONG,
+  Directory: ULONG, // NOTIFY_DIRECTORY
+  NotifyList: LIST_ENTRY,
+  ContextLink: HASH_LINK,
+  StreamLink: HASH_LINK,
+  SuspectEntry: LIST_ENTRY,
+  StreamId: ULONG, // address of the file object's FsContext
+  FullDirectoryName: ULONG, // the driver's counted string; 0: it has none, or gave a literal
+  TraverseCallback: ULONG, // of the first request: routine id
+  FsContext: PVOID,
+  SubjectContext: PVOID, // of the first request
 })
 
 export const Sync = NOTIFY_SYNC.offsets

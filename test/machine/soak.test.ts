@@ -73,6 +73,25 @@ describe('soak wire', () => {
   })
 })
 
+describe('soak unplug', () => {
+  test('leaks nothing, leaves no request waiting, and gives each its right status', async () => {
+    const { code, stdout, stderr } = await soak('unplug', '--count', '24', '--json')
+    const nothing = { leakedBytes: 0, leakedHandles: 0, stuckIrps: 0 }
+    expect(JSON.parse(stdout), stderr).toEqual({ soak: 'unplug', count: 24, ...nothing })
+    expect(code, stderr).toBe(0)
+  }, 60_000)
+})
+
+describe('soak hammer', () => {
+  test('finds every count right and nobody starved', async () => {
+    const { code, stdout, stderr } = await soak('hammer', '--count', '10000', '--json')
+    const { longestWaitMs, ...result } = JSON.parse(stdout) as { longestWaitMs: number }
+    expect(result, stderr).toEqual({ soak: 'hammer', count: 10_000, violations: 0 })
+    expect(longestWaitMs).toBeGreaterThan(0)
+    expect(code).toBe(0)
+  }, 60_000)
+})
+
 describe('soak fuzz', () => {
   test('finds nothing that crashes or hangs', async () => {
     const { code, stdout, stderr } = await soak('fuzz', '--count', '6000', '--json')
@@ -101,6 +120,6 @@ describe('soak, called wrongly, exits with 2 and says', () => {
   test('and --help, which is right, exits with 0', async () => {
     const { code, stdout } = await soak('--help')
     expect(code).toBe(0)
-    for (const name of ['locks', 'handover', 'wire', 'fuzz']) expect(stdout).toContain(name)
+    for (const name of ['locks', 'handover', 'wire', 'unplug', 'hammer', 'fuzz']) expect(stdout).toContain(name)
   })
 })

@@ -40,6 +40,8 @@ export interface BridgeDeviceParts {
   time: Time
   /** Takes bytes to send. Nothing may come back before it returns. */
   write(bytes: Uint8Array): void
+  /** Whether bytes of before have not left yet; without it nobody knows. */
+  isBusy?: () => boolean
   board: BridgedBoard
   identity: Identity
   bootCount: number
@@ -171,6 +173,7 @@ export class BridgeDevice {
       time: this.#parts.time,
       counts: this.counts,
       write: (line) => this.#parts.write(line),
+      isBusy: this.#parts.isBusy ?? never,
       prefix: this.#prefix,
       retransmitTicks: this.#parts.retransmitTicks ?? retransmitTicksOf(this.#parts.baud ?? 0),
       measures: false,
@@ -283,5 +286,6 @@ export class BridgeDevice {
   }
 }
 
+const never = (): boolean => false
 const LOWER_CASE = 'a'.charCodeAt(0)
 const HELLO = 'H'.charCodeAt(0)

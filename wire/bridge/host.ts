@@ -24,6 +24,8 @@ export interface BridgeHostParts {
   time: Time
   /** Takes bytes to send. Nothing may come back before it returns. */
   write(bytes: Uint8Array): void
+  /** Whether bytes of before have not left yet; without it nobody knows. */
+  isBusy?: () => boolean
   /** 32 random bits. */
   random(): number
   /** What the board file says; without it any board is right. */
@@ -185,6 +187,7 @@ export class BridgeHost {
       time: this.#parts.time,
       counts: this.counts,
       write: (line) => this.#parts.write(line),
+      isBusy: this.#parts.isBusy ?? never,
       prefix: this.#prefix,
       retransmitTicks: this.#parts.retransmitTicks ?? retransmitTicksOf(this.#parts.baud ?? 0),
       measures: this.#parts.retransmitTicks === undefined,
@@ -353,6 +356,7 @@ export class BridgeHost {
   }
 }
 
+const never = (): boolean => false
 const LOWER_CASE = 'a'.charCodeAt(0)
 const BOOT = 'b'.charCodeAt(0)
 const ANSWER = 'h'.charCodeAt(0)

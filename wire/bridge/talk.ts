@@ -42,6 +42,8 @@ export interface TalkParts {
   counts: WireCounts
   /** Takes a line to send. Nothing may come back before it returns. */
   write(line: Uint8Array): void
+  /** Whether lines that were written have not left yet: none is sent again behind them. */
+  isBusy(): boolean
   /** The checksum's state behind the session's prefix. */
   prefix: number
   retransmitTicks: number
@@ -215,8 +217,13 @@ export class Talk {
       if (this.#isOver) return
     }
     let next = Number.POSITIVE_INFINITY
+    const isBusy = this.#parts.isBusy()
     for (const line of out) {
       if (line.isHeld) continue
+      if (isBusy) {
+        next = Math.min(next, Math.max(line.sentAt, now) + this.#retransmitTicks)
+        continue
+      }
       if (now - line.sentAt >= this.#retransmitTicks) {
         line.sentAt = now
         line.sends += 1

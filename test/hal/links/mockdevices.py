@@ -305,6 +305,10 @@ def answer(request):
         devices[what].send(bytes.fromhex(request["hex"]))
     elif do == "received":
         return {"hex": devices[what].got.hex()}
+    elif do == "take":
+        taken = devices[what].got.hex()
+        devices[what].got.clear()
+        return {"hex": taken}
     elif do == "change":
         devices[what].change(request["line"], request["times"])
     elif do == "error":

@@ -12,6 +12,7 @@ import {
   IRP_MJ_CREATE,
   IRP_MJ_DEVICE_CONTROL,
   IRP_MJ_DIRECTORY_CONTROL,
+  IRP_MJ_QUERY_INFORMATION,
   IRP_MJ_READ,
   IRP_MJ_WRITE,
   IRP_MN_NOTIFY_CHANGE_DIRECTORY,
@@ -40,6 +41,7 @@ import {
   notifyChange,
   openFile,
   queryDirectory,
+  queryInformation,
   readFile,
   writeFile,
 } from '../../../kernel/io/syscall.ts'
@@ -360,6 +362,25 @@ test('queryDirectory hands the pattern to the driver and gives STATUS_NO_MORE_FI
     return { patterns, status, bytes: bytesByTag()['IoNm'] }
   })
   expect(seen).toEqual({ patterns: ['*.pin'], status: STATUS_NO_MORE_FILES, bytes: 0 })
+})
+
+test('queryInformation asks by class and gets a system buffer, whatever the device’s flags say', async () => {
+  const seen = await onSystem(async () => {
+    const handle = await opened(
+      {
+        [IRP_MJ_QUERY_INFORMATION]: (_device, irp) => {
+          const { Length, FileInformationClass } = IoGetCurrentIrpStackLocation(irp).Parameters.QueryFile
+          write8(irp.AssociatedIrp.SystemBuffer, FileInformationClass)
+          return finish(irp, STATUS_SUCCESS, Length)
+        },
+      },
+      DO_DIRECT_IO,
+      0, // no access is needed
+    )
+    const { status, data } = await queryInformation(handle, 3, 5)
+    return { status, data, bytes: bytesByTag() }
+  })
+  expect(seen).toMatchObject({ status: STATUS_SUCCESS, data: Uint8Array.of(5, 0, 0), bytes: { IoSb: 0, User: 0 } })
 })
 
 test('a request goes to the top of the stack that its device is in', async () => {

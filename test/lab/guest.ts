@@ -1,0 +1,46 @@
+/**
+ * Runs in the small machine (vm.ts): serialport, node-hid and our links against devices that Debian's kernel made of our
+ * USB devices. Prints a JSON object for each case. The devices live in a process of their own.
+ */
+import { boardCases } from './boardcases.ts'
+import { devices } from './devices.ts'
+import { hidCases } from './hidcases.ts'
+import { contractCases } from './kinds.ts'
+import { serialCases } from './serialcases.ts'
+import { simCases } from './simcases.ts'
+import { unplugCases } from './unplugcases.ts'
+
+export interface LabResult {
+  title: string
+  /** What went wrong; null if nothing did. */
+  error: string | null
+  ms: number
+}
+
+type Cases = Record<string, () => Promise<void>>
+
+const cases: Cases = { ...contractCases, ...serialCases, ...hidCases, ...simCases, ...boardCases, ...unplugCases }
+
+export const titles = Object.keys(cases)
+
+/** A case that hangs is given up, for the sake of the others. */
+const LONGEST_MS = 60_000
+
+async function run(title: string, body: () => Promise<void>): Promise<void> {
+  const start = performance.now()
+  const overdue = Promise.withResolvers<never>()
+  const timer = setTimeout(() => overdue.reject(new Error(`not done after ${LONGEST_MS} ms`)), LONGEST_MS)
+  const error = await Promise.race([body(), overdue.promise]).then(
+    () => null,
+    (cause: Error) => cause.stack ?? String(cause),
+  )
+  clearTimeout(timer)
+  const result: LabResult = { title, error, ms: Math.round(performance.now() - start) }
+  process.stdout.write(`${JSON.stringify(result)}\n`)
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const only = new RegExp(process.argv[2] ?? '')
+  for (const [title, body] of Object.entries(cases)) if (only.test(title)) await run(title, body)
+  await devices().close()
+}
