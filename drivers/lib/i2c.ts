@@ -93,6 +93,8 @@ export const I2C_CHIP = struct('I2C_CHIP', {
   Interrupt: pointer(KINTERRUPT),
   BusEvent: pointer(KEVENT), // null: this driver does not wait for its turn on the bus
   BusEventHandle: ULONG,
+  RecoveryEvent: pointer(KEVENT), // who has it may take the bus from a dead holder
+  RecoveryEventHandle: ULONG,
   Dpc: KDPC,
 
   Turn: KEVENT, // synchronization, signalled while no request of this driver has the bus
@@ -137,6 +139,9 @@ export function startChip(
     chip.BusEvent = IoCreateSynchronizationEvent(`\\BaseNamedObjects\\${busEvent}`, handle)
     if (chip.BusEvent === null) return STATUS_INSUFFICIENT_RESOURCES
     chip.BusEventHandle = handle.value
+    chip.RecoveryEvent = IoCreateSynchronizationEvent(`\\BaseNamedObjects\\${busEvent}-recovery`, handle)
+    if (chip.RecoveryEvent === null) return STATUS_INSUFFICIENT_RESOURCES
+    chip.RecoveryEventHandle = handle.value
   }
   chip.Address = address
   chip.Registers = MmMapIoSpace(window, WINDOW_BYTES, MmNonCached)
@@ -174,8 +179,11 @@ export async function stopChip(chip: I2C_CHIP): Promise<void> {
 /** Behind `stopChip`, when the device is removed. */
 export async function removeChip(chip: I2C_CHIP): Promise<void> {
   if (chip.BusEventHandle !== 0) await ZwClose(chip.BusEventHandle)
+  if (chip.RecoveryEventHandle !== 0) await ZwClose(chip.RecoveryEventHandle)
   chip.BusEventHandle = 0
+  chip.RecoveryEventHandle = 0
   chip.BusEvent = null
+  chip.RecoveryEvent = null
 }
 
 /** Claims the interrupt when a transaction of this driver has ended. @irql DIRQL, interrupt spin lock held */
@@ -315,10 +323,33 @@ async function takeBus(chip: I2C_CHIP, request: I2C_REQUEST, routines: ChipRouti
   // This driver's own requests take turns: if the bus is taken, another driver has it.
   const isFree = await KeWaitForSingleObject(BusEvent, Executive, KernelMode, false, 0)
   if (isFree === STATUS_SUCCESS) return STATUS_SUCCESS
-  const status = await waitFor(chip, request, BusEvent, BUS_TIMEOUT_MS)
-  if (status === STATUS_SUCCESS) chip.Handovers += 1
-  if (status !== STATUS_TIMEOUT) return status
-  return recover(chip, request, routines) // its holder is dead: from here on it is ours
+  for (;;) {
+    const transfers = READ_REGISTER_ULONG(chip.Registers + I2c.TRANSFERS)
+    const status = await waitFor(chip, request, BusEvent, BUS_TIMEOUT_MS)
+    if (status === STATUS_SUCCESS) chip.Handovers += 1
+    if (status !== STATUS_TIMEOUT) return status
+    const taken = await takeFromDead(chip, request, routines, transfers)
+    if (taken !== STATUS_TIMEOUT) return taken
+  }
+}
+
+/**
+ * Takes the bus from a holder that is dead. Of several that have waited too long, one takes it: the others see that
+ * there were transactions, and wait on. STATUS_TIMEOUT: its holder lives.
+ */
+async function takeFromDead(
+  chip: I2C_CHIP,
+  request: I2C_REQUEST,
+  routines: ChipRoutines,
+  transfers: number,
+): Promise<NTSTATUS> {
+  const RecoveryEvent = chip.RecoveryEvent as KEVENT
+  const turn = await waitFor(chip, request, RecoveryEvent, BUS_TIMEOUT_MS)
+  if (turn !== STATUS_SUCCESS) return turn === STATUS_TIMEOUT ? STATUS_IO_TIMEOUT : turn
+  const isAlive = READ_REGISTER_ULONG(chip.Registers + I2c.TRANSFERS) !== transfers
+  const status = isAlive ? STATUS_TIMEOUT : await recover(chip, request, routines)
+  KeSetEvent(RecoveryEvent, IO_NO_INCREMENT, false)
+  return status
 }
 
 function giveBus({ BusEvent }: I2C_CHIP): void {

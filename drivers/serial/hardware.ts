@@ -11,7 +11,6 @@ import {
   KeFlushQueuedDpcs,
   KeRemoveQueueDpc,
   KINTERRUPT,
-  type KSERVICE_ROUTINE,
   Latched,
   LevelSensitive,
   MmMapIoSpace,

@@ -30,10 +30,14 @@ import {
   IRP_MJ_PNP,
   IRP_MJ_READ,
   type KDPC,
+  KeDelayExecutionThread,
+  KeQueryInterruptTime,
+  KernelMode,
   KeSetEvent,
   KINTERRUPT,
   LevelSensitive,
   LONG,
+  LONGLONG,
   NT_SUCCESS,
   type NTSTATUS,
   out,
@@ -74,6 +78,8 @@ const Pointer = { Temperature: 0, Configuration: 1, Low: 2, High: 3 } as const
 const CONFIGURATION = 0x62e0
 const PER_DEGREE = 16 // a register is a sixteenth of a degree, in its upper 12 bits
 const DEFAULT_ADDRESS = 0x48
+/** From power-up to the end of the first conversion, at most: until then the sensor tells 0 °C. */
+const CONVERSION_TICKS = 350_000
 
 export const TMP102 = struct('TMP102', {
   Chip: I2C_CHIP,
@@ -81,6 +87,7 @@ export const TMP102 = struct('TMP102', {
   Physical: pointer<DEVICE_OBJECT>(() => DEVICE_OBJECT),
   Number: ULONG,
   AlertInterrupt: pointer(KINTERRUPT),
+  ReadyTime: LONGLONG, // interrupt time at which there is a temperature
 
   // Belong to the ALERT interrupt: its ISR and who synchronizes with it.
   Alerts: ULONG,
@@ -151,6 +158,7 @@ async function start(device: DEVICE_OBJECT, resources: Resources): Promise<NTSTA
     writeRegister(sensor, bus, Pointer.Configuration, CONFIGURATION),
   )
   if (!NT_SUCCESS(configured)) return configured
+  sensor.ReadyTime = KeQueryInterruptTime() + BigInt(CONVERSION_TICKS)
   const [, alert] = resources.interrupts
   return alert === undefined ? STATUS_SUCCESS : connectAlert(sensor, pdo, alert)
 }
@@ -264,6 +272,8 @@ function sixteenths({ Chip }: TMP102): number {
 export async function read(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTATUS> {
   const sensor = sensorOf(DeviceObject)
   let temperature = 0
+  const early = sensor.ReadyTime - KeQueryInterruptTime()
+  if (early > 0n) await KeDelayExecutionThread(KernelMode, false, -early)
   const status = await onBus(sensor.Chip, ROUTINES, Irp, async (bus) => {
     const done = await readRegister(sensor, bus, Pointer.Temperature)
     temperature = sixteenths(sensor) // the next request's bytes come to the same place

@@ -14,6 +14,9 @@ const DRIVERS = ['tmp102', 'at24', 'gpio'].map((name) => new URL(`../../drivers/
 /** Unplugs before the first look: tables that grow once have grown. */
 const WARM_UP = 2
 const MOST_TOLD = 5
+/** What was closed last is gone by then. */
+const MOST_LOOKS = 20
+const LOOK_MS = 100
 
 export interface Slice {
   processors: number
@@ -153,10 +156,19 @@ class Plugs {
   /** What is in use more than when the soak began. */
   async end(): Promise<void> {
     if (this.#last !== null) await this.#end(this.#last)
-    const { irps } = await this.#machine.inspect()
-    if (irps.length > 0) this.#wrong(`${irps.length} IRPs are in flight at the end`)
-    this.tally.stuckIrps += irps.length
+    const irps = await this.#irpsLeft()
+    if (irps > 0) this.#wrong(`${irps} IRPs are in flight at the end`)
+    this.tally.stuckIrps += irps
     if (this.#before !== null) this.#compare(this.#before, await this.#look())
+  }
+
+  /** IRPs that are in flight yet when everything has had its time: the last closes are sent behind their handles' end. */
+  async #irpsLeft(): Promise<number> {
+    for (let looks = 0; ; looks++) {
+      const { irps } = await this.#machine.inspect()
+      if (irps.length === 0 || looks === MOST_LOOKS) return irps.length
+      await this.#machine.sleep(LOOK_MS)
+    }
   }
 
   #compare(before: InUse, after: InUse): void {

@@ -71,7 +71,7 @@ describe('pages', () => {
       expect(uno.mixed()).toBe(0)
       const polls = log(machine).filter(({ address, ack, bytes }) => address === AT24 && !ack && bytes.length === 0)
       expect(polls.length).toBeGreaterThanOrEqual(4) // it answers nothing for up to 5 ms, twice
-      // A poll that is not answered is no failure: nothing was tried again.
+      // A poll that is not answered is no failure.
       expect(await statistics(eeprom)).toMatchObject({ pages: 2, retries: 0 })
     }))
 
@@ -104,15 +104,14 @@ describe('what goes wrong on the bus', () => {
     withBus(VIRTUAL, async ({ machine, eeprom }) => {
       faults(machine).nack(AT24, count)
       expect(await eeprom.read(2, { offset: 0 })).toHaveLength(2)
-      expect(await statistics(eeprom)).toMatchObject({ retries: count, recoveries: 0 })
+      expect(await statistics(eeprom)).toMatchObject({ transactions: count + 2, recoveries: 0 })
     }),
   )
 
-  test('a chip that never answers is no such device, after three tries', () =>
+  test('a chip that never answers is no such device', () =>
     withBus(VIRTUAL, async ({ machine, eeprom }) => {
-      faults(machine).nack(AT24, 100)
+      faults(machine).nack(AT24, 1000)
       expect(await statusOf(eeprom.read(2, { offset: 0 }))).toBe(STATUS_NO_SUCH_DEVICE)
-      expect(await statistics(eeprom)).toMatchObject({ retries: 2, transactions: 3 })
     }))
 
   test('a NACK of a data byte is an error, and the next request works', () =>
@@ -128,7 +127,7 @@ describe('what goes wrong on the bus', () => {
       faults(machine).holdSda(5)
       expect(await eeprom.write(pattern(8), { offset: 0 })).toBe(8)
       expect(await eeprom.read(8, { offset: 0 })).toEqual(pattern(8))
-      expect(await statistics(eeprom)).toMatchObject({ recoveries: 1, retries: 1 })
+      expect(await statistics(eeprom)).toMatchObject({ recoveries: 1 })
     }))
 
   test('a bus that stays stuck is a time-out, and works again when it is free', () =>
@@ -198,7 +197,7 @@ describe('a holder of the bus that dies', () => {
     (_name, options) =>
       withBus(options, async ({ machine, eeprom, sensor }) => {
         await using event = await machine.openEvent(BUS_EVENT)
-        expect(await event.wait({ timeoutMs: 5000 })).toBe(true) // this program holds the bus, and never gives it back
+        expect(await event.wait({ timeoutMs: 1000 })).toBe(true) // this program holds the bus, and never gives it back
         faults(machine).holdSda(9) // in mid-transfer: a chip waits for clocks
         const before = await statistics(eeprom)
         expect(await eeprom.write(pattern(10), { offset: 0 })).toBe(10)

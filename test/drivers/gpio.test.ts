@@ -151,7 +151,7 @@ describe('edges', () => {
       await machine.sleep(2)
       drive(4, 0)
       const told = (await Promise.all(both)).map(([edge]) => edge?.count)
-      expect(told.sort()).toEqual([1, 2])
+      expect(told.toSorted((a = 0, b = 0) => a - b)).toEqual([1, 2])
     }))
 })
 

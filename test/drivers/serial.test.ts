@@ -4,7 +4,6 @@ import type { SerialModel } from '../../firmware-sim/port-model.ts'
 import { boot, type BootOptions, type Machine } from '../../machine/index.ts'
 import type { UserFile } from '../../machine/user.ts'
 import {
-  bytes,
   driver,
   MACHINES,
   STATUS_BUFFER_TOO_SMALL,

@@ -2,7 +2,8 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { type LabResult, titles } from './guest.ts'
 import { noVm, runInVm, type VmRun } from './vm.ts'
 
-const LIMIT_MS = 170_000
+/** Alone it takes two to three minutes; here other tests run beside it. */
+const LIMIT_MS = 420_000
 
 const reason = noVm()
 const isSkipped = reason !== null && process.env['CI'] === undefined
