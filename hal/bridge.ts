@@ -1,6 +1,8 @@
 /** A board with bridge firmware as the host's end of a board: hello over whatever carries its bytes, then a session. */
 import type { DeviceLayout, RegisterSpec } from '../classes/device.ts'
 import { BridgeHost, type BridgeHostParts } from '../wire/bridge/host.ts'
+import { NEWLINE } from '../wire/bridge/codec.ts'
+import { BOARD_LINE } from '../wire/bridge/messages.ts'
 import { fromReport, toReports } from '../wire/bridge/reports.ts'
 import type { BoardEnd, BoardEvents } from './boardhost.ts'
 import { openHid } from './links/hid.ts'
@@ -137,8 +139,29 @@ class Relay implements BoardEvents {
 /** A serial port that carries the bridge. */
 export const serialCarrier =
   (options: SerialOptions) =>
-  async (events: CarrierEvents): Promise<Carrier> =>
-    carrierOf(await openSerial(options, events))
+  async (events: CarrierEvents): Promise<Carrier> => {
+    const data = await byLines((line) => events.data(line))
+    return carrierOf(await openSerial(options, { ...events, data }))
+  }
+
+/**
+ * Hands on whole lines. The parser keeps what has no end however long it grows, so what is longer than any line is
+ * ended here; the bridge counts it as damaged.
+ */
+async function byLines(told: (line: Uint8Array) => void): Promise<(bytes: Uint8Array) => void> {
+  const { ReadlineParser } = await import('@serialport/parser-readline')
+  const parser = new ReadlineParser({ encoding: 'latin1', includeDelimiter: true })
+  parser.on('data', (line: string) => told(Buffer.from(line, 'latin1')))
+  let unended = 0
+  return (bytes) => {
+    parser.write(bytes)
+    const newline = bytes.lastIndexOf(NEWLINE)
+    unended = newline < 0 ? unended + bytes.length : bytes.length - 1 - newline
+    if (unended <= BOARD_LINE) return
+    parser.write('\n')
+    unended = 0
+  }
+}
 
 /** A HID device that carries the bridge, `size` bytes a report. */
 export const hidCarrier =

@@ -16,7 +16,7 @@ import { type Caller, type EventOptions, type UserEvent, type UserFile, UserProc
 import type { SystemReply } from './userservice.ts'
 import type { ImageDescription } from './service.ts'
 
-type BoardSlots = Omit<AllSlots, 'plug' | 'announce' | 'unplug' | 'track' | 'print' | 'isVirtual'>
+type BoardSlots = Omit<AllSlots, 'plug' | 'announce' | 'unplug' | 'release' | 'track' | 'print' | 'isVirtual'>
 
 interface LoadedDriver {
   image: number
@@ -67,6 +67,7 @@ export abstract class BaseMachine implements Machine {
       plug: (board) => this.outstanding.track(this.call(0, { kind: 'plug', board }) as Promise<BoardSeat>),
       announce: (board) => this.outstanding.track(this.call(0, { kind: 'announce', board }) as Promise<void>),
       unplug: (board) => this.outstanding.track(this.call(0, { kind: 'unplug', board }) as Promise<void>),
+      release: (ring) => this.outstanding.track(this.call(0, { kind: 'release', ring }) as Promise<void>),
       track: (promise) => this.outstanding.track(promise),
       print: this.options.print,
       isVirtual: this.options.isVirtual,

@@ -7,7 +7,7 @@ import type { ModelBoard } from '../firmware-sim/model.ts'
 import type { HidModel, SerialModel } from '../firmware-sim/port-model.ts'
 import type { ModelFaults, UnoModel } from '../firmware-sim/uno-model.ts'
 import type { Memory } from '../kernel/mm/memory.ts'
-import { Line } from '../kernel/ports/device.ts'
+import { isWindowUnused, Line } from '../kernel/ports/device.ts'
 import { type Attachment, attach, type BusReport, type Hands, type OpenBoard } from './attach.ts'
 import { type BoardFile, readBoardFile } from './boardfile.ts'
 import { boardPlan, layoutsOf, placedLines } from './boardplan.ts'
@@ -22,6 +22,8 @@ export interface BoardSlots {
   plug(plan: BoardPlan): Promise<BoardSeat>
   announce(board: number): Promise<void>
   unplug(board: number): Promise<void>
+  /** Gives back the ring and the windows of a board that is unplugged, and that no driver has mapped any more. */
+  release(ring: number): Promise<void>
   interrupt(vector: number): void
   answer(token: number, status: number, value: number): void
   /** The program may await `promise`: virtual time moves. */
@@ -60,6 +62,8 @@ export class Board {
   readonly #number: number
   readonly #at: Attachment
   #session: Session | null = null
+  /** Unplugged, and a driver has a window mapped: who asks there yet is answered. */
+  #departed: Session[] = []
   /** Faults of the sessions before this one. */
   #faultsBefore: Partial<BoardFaults> = {}
   /** Plugs and unplugs, one behind the other. */
@@ -136,6 +140,7 @@ export class Board {
 
   async #plug(): Promise<void> {
     if (this.#session !== null) return
+    await this.#releaseDeparted()
     const { memory, world } = this.#slots
     const end = await this.#slots.track(this.#at.open())
     const seat = await this.#slots.plug(this.#planWith(end))
@@ -228,15 +233,28 @@ export class Board {
     if (session === null) return
     this.#session = null
     this.#faultsBefore = this.faults()
+    // A processor may have seen the windows there and ask a moment later: its ring is looked at until they are unused.
+    this.#departed.push(session)
     const closed = session.end.close()
     session.host.gone()
     await this.#slots.unplug(this.#number)
     await closed
+    await this.#releaseDeparted()
+  }
+
+  /** A ring is not used again before the last unmap of a window that leads to it. */
+  async #releaseDeparted(): Promise<void> {
+    const { memory } = this.#slots
+    const isUnused = ({ seat }: Session): boolean => seat.devices.every(({ window }) => isWindowUnused(memory, window))
+    const unused = this.#departed.filter(isUnused)
+    this.#departed = this.#departed.filter((session) => !unused.includes(session))
+    for (const { seat } of unused) await this.#slots.release(seat.ring)
   }
 
   /** Sends what the processors have posted. */
   serve(): void {
     this.#session?.host.serve()
+    for (const { host } of this.#departed) host.gone()
   }
 
   /** Presses a button, or what else the board has that can be: a pin, a modem line, a field of a report. */

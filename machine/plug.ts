@@ -15,7 +15,6 @@ import { allocate, free } from '../kernel/mm/pool.ts'
 import {
   fifoSize,
   initializeFifo,
-  isWindowUnused,
   Line,
   LINE_SIZE,
   markWindowGone,
@@ -120,7 +119,6 @@ const KIND = {
  * @irql PASSIVE_LEVEL, on a system thread
  */
 export function plugBoard(plan: BoardPlan): BoardSeat {
-  freeGone()
   const ring = need(ringSize(RING_ROOM), 'Ring')
   write32(ring + Ring.Room, RING_ROOM)
   write32(ring + Ring.Board, plan.number)
@@ -272,28 +270,24 @@ export async function unplugBoard(number: number): Promise<void> {
       free(address)
     }
   }
-  gone.push(board)
-  freeGone()
+  departed.set(board.ring, board)
 }
 
-/** Boards that are gone while a driver still has a window of theirs mapped. */
-const gone: Plugged[] = []
+/** Boards that are unplugged, by their rings. */
+const departed = new Map<number, Plugged>()
 
-/** A window is not used again before its last unmap, nor is the ring that it leads to. */
-function freeGone(): void {
-  for (const board of gone.splice(0)) {
-    if (!board.devices.every(({ window }) => isWindowUnused(mem, window))) {
-      gone.push(board)
-      continue
-    }
-    for (const { window } of board.devices) free(window)
-    for (const fifo of board.fifos) free(fifo)
-    free(board.ring)
-  }
+/** No driver has a window of the board mapped, and nobody looks at its ring any more. @irql PASSIVE_LEVEL */
+export async function releaseBoard(ring: number): Promise<void> {
+  const board = departed.get(ring)
+  if (board === undefined) return
+  departed.delete(ring)
+  for (const { window } of board.devices) free(window)
+  for (const fifo of board.fifos) free(fifo)
+  free(ring)
 }
 
 export function forgetBoards(): void {
   plugged.clear()
   vectors.clear()
-  gone.length = 0
+  departed.clear()
 }

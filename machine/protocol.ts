@@ -18,6 +18,7 @@ export type Request =
   | { kind: 'plug'; board: BoardPlan }
   | { kind: 'announce'; board: number }
   | { kind: 'unplug'; board: number }
+  | { kind: 'release'; ring: number }
 
 export interface Call {
   id: number

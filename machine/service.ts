@@ -18,7 +18,7 @@ import {
 } from '../kernel/rtl/status.ts'
 import { LoadError, statusText } from './errors.ts'
 import { inspect } from './inspect.ts'
-import { announceBoard, plugBoard, unplugBoard } from './plug.ts'
+import { announceBoard, plugBoard, releaseBoard, unplugBoard } from './plug.ts'
 import type { Request } from './protocol.ts'
 import { forgetProcesses, isProcess, type SystemCall, systemCall } from './userservice.ts'
 
@@ -45,6 +45,8 @@ export async function serve(request: Request): Promise<unknown> {
       return runOnThread(() => announceBoard(request.board))
     case 'unplug':
       return runOnThread(() => unplugBoard(request.board))
+    case 'release':
+      return runOnThread(() => releaseBoard(request.ring))
     case 'inspect':
       return inspect()
   }
