@@ -22,7 +22,7 @@ export interface TurnWords {
   returnTo: number
 }
 
-/** Spins before the futex: the safe default that was measured (docs/runtime). */
+/** Spins before the futex: the longest that cost nothing where it was measured. */
 const SPINS = 500
 /** One interruption point in so many hands over, under an oracle that is not in order. */
 const POINTS_PER_TURN = 16

@@ -113,7 +113,6 @@ export const Line = {
   SnapshotCount: 32,
   Mode: 36, // LevelSensitive 0, Latched 1
   Vector: 40,
-  Session: 44,
   Claims: 48, // frames that an ISR claimed
   Spurious: 52, // frames that none claimed
   Frames: 56,
@@ -133,7 +132,6 @@ export const Ring = {
   Taken: 8, // entries ever taken; atomic
   Room: 12, // entries, a power of two
   Board: 16,
-  Overruns: 20,
   Entries: 32,
 } as const
 export const RING_ENTRY_SIZE = 16

@@ -323,6 +323,7 @@ describe('a driver image', () => {
 
 describe('boot', () => {
   test.for<[object, RegExp]>([
+    [{ verifier: true }, /boot: the verifier is not there yet/],
     [{ processor: 2 }, /boot has no option 'processor'; it has processors/],
     [{ processors: 0 }, /processors is 0; it must be an integer from 1 to 32/],
     [{ processors: 1.5 }, /processors is 1.5/],
