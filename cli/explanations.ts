@@ -105,8 +105,8 @@ export const BUG_CHECKS: Record<Name, Explanation> = {
     fix: 'Release the lock first, poll with a time-out of 0, or do the work in a thread or a work item.',
   },
   BAD_POOL_CALLER: {
-    rule: 'Pool is freed once, by the address that it was allocated at, with its own tag.',
-    fix: 'Set the pointer to null when the block is freed. The first parameter says what is wrong.',
+    rule: 'Pool is allocated with a tag at DISPATCH_LEVEL or below (paged pool: APC_LEVEL), and freed once, by its address and tag.',
+    fix: 'Allocate before the lock, or in the DPC. Set the pointer to null when the block is freed. The message says which it was.',
   },
   DRIVER_VERIFIER_DETECTED_VIOLATION: {
     rule: 'The checked build found a broken rule of the DDI; the message says which.',

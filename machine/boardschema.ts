@@ -120,7 +120,7 @@ const serial = z.strictObject({
   stopBits: z.number().int().min(1).max(2).default(1),
   parity: z.enum(['none', 'odd', 'even', 'mark', 'space']).default('none'),
   flow: z.enum(['none', 'rts-cts', 'xon-xoff']).default('none'),
-  reset: z.boolean().default(true).describe('Whether opening may reset the board; false keeps DTR low'),
+  reset: z.boolean().default(true).describe('Whether each open resets the board; false: the first one after plug only'),
 })
 const hid = z.strictObject({
   kind: z.literal('hid'),
