@@ -105,7 +105,7 @@ export interface BoardHostParts {
 }
 
 const STATUS_SUCCESS = 0
-const STATUS_DEVICE_NOT_CONNECTED = 0xc000009d | 0
+const STATUS_NO_SUCH_DEVICE = 0xc000000e | 0
 
 /** Interrupts of a level line without a new edge before people are told. */
 const STAYS_ASSERTED = 1000
@@ -193,7 +193,7 @@ export class BoardHost {
       if (entry.kind === Post.Flush) this.#asked.add(entry.first)
       if (entry.kind === Post.Read) this.#asked.add(entry.third)
     }
-    for (const token of Array.from(this.#asked)) this.#answer(token, STATUS_DEVICE_NOT_CONNECTED, 0)
+    for (const token of Array.from(this.#asked)) this.#answer(token, STATUS_NO_SUCH_DEVICE, 0)
   }
 
   /** Counts what the board did wrong, and says so the first time. */

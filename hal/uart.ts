@@ -56,7 +56,10 @@ function portOf(link: SerialLink, now: () => number, log: (text: string) => void
     control: (lines: { dtr: boolean; rts: boolean; brk: boolean }) => void link.setLines(lines).catch(failed),
     configure: (baud: number, settings: UartSettings) => {
       if (isFramed(link, settings)) link.setBaudRate(baud).catch(failed)
-      else log('LINE_CONTROL cannot change while the port is open: give dataBits, stopBits, parity and rtscts at plug')
+      else
+        log(
+          'LINE_CONTROL cannot change while the port is open: give dataBits, stopBits, parity and flow in the board file',
+        )
     },
   }
 }
@@ -66,4 +69,4 @@ const isFramed = ({ framing }: SerialLink, { dataBits, stopBits, parity, rtsCts,
   framing.stopBits === stopBits &&
   framing.parity === parity.toLowerCase() &&
   framing.rtscts === rtsCts &&
-  !xonXoff
+  framing.xonxoff === xonXoff

@@ -19,11 +19,18 @@ export async function attachPath(file: BoardFile, path: string, world: World): P
 
 /** The board whose USB device has this serial number, wherever it is plugged in. */
 export async function attachSerialNumber(file: BoardFile, serialNumber: string, world: World): Promise<Attachment> {
+  const attachment = await attachmentOf(file, await pathOf(file, serialNumber), serialNumber, world)
+  // pulled out and put in again it may have another path
+  return { ...attachment, open: async () => open(file, await pathOf(file, serialNumber), world) }
+}
+
+async function pathOf(file: BoardFile, serialNumber: string): Promise<string> {
   const { devices, problems } = await discover()
   const kind = file.link?.kind ?? 'serial'
-  const found = devices.find((device) => device.kind === kind && device.serialNumber === serialNumber)
-  if (found !== undefined) return attachmentOf(file, found.path, serialNumber, world)
-  const present = devices.filter((device) => device.kind === kind && device.serialNumber !== null)
+  const fitting = devices.filter((device) => isOnLink(file, device))
+  const found = fitting.find((device) => device.serialNumber === serialNumber)
+  if (found !== undefined) return found.path
+  const present = fitting.filter((device) => device.serialNumber !== null)
   const list = present.map((device) => `${String(device.serialNumber)} at ${device.path}`).join(', ') || 'none'
   const trouble = problems.length > 0 ? ` (${problems.join('; ')})` : ''
   throw new UsageError(
@@ -31,9 +38,17 @@ export async function attachSerialNumber(file: BoardFile, serialNumber: string, 
   )
 }
 
+/** Whether `device` has the link of such a board: a device may have several HID interfaces, told apart by their usages. */
+function isOnLink({ link }: BoardFile, device: Attached): boolean {
+  if (device.kind !== (link?.kind ?? 'serial')) return false
+  if (device.kind !== 'hid' || link?.kind !== 'hid') return true
+  const { usagePage = device.usagePage, usage = device.usage } = link
+  return device.usagePage === usagePage && device.usage === usage
+}
+
 /** Whether `device` is such a board, by its file. */
 export function recognises(file: BoardFile, device: Attached): boolean {
-  if (device.kind !== (file.link?.kind ?? 'serial')) return false
+  if (!isOnLink(file, device)) return false
   const hex = (id: number | null): string | undefined => id?.toString(16).padStart(4, '0')
   return file.recognise.some(
     ({ vid, pid, serialNumber, manufacturer }) =>
@@ -111,6 +126,7 @@ function serialOptions(path: string, link: BoardFile['link']): SerialOptions {
     stopBits: stopBits as 1 | 2,
     parity,
     rtscts: flow === 'rts-cts',
+    xonxoff: flow === 'xon-xoff',
     ...(reset ? {} : { reset: false }),
   }
 }

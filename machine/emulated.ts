@@ -28,6 +28,8 @@ export function firmwareOf(board: string): string {
 /** What is switched on at plug, and off at unplug. */
 interface Powered extends UnoHands {
   onData: (bytes: Uint8Array) => void
+  /** Told once if its thread fails. */
+  onGone?: (error: Error) => void
   write(bytes: Uint8Array): void
   powerOff(): void | Promise<void>
   busReport(): Promise<BusReport>
@@ -46,6 +48,7 @@ export function attachEmulated(file: BoardFile, name: string, world: World, isVi
   const carry = (events: CarrierEvents): Carrier => {
     const powered = powerOn()
     powered.onData = (bytes) => events.data(bytes)
+    powered.onGone = (error) => events.closed(`its emulator failed: ${error.message}`)
     uno = powered
     return {
       path: `${name} (emulated)`,

@@ -15,6 +15,8 @@ export interface Framing {
   parity: 'none' | 'even' | 'odd' | 'mark' | 'space'
   /** RTS/CTS flow control: with it a paused link stops the sender, without it the system's buffer overflows. */
   rtscts: boolean
+  /** The system's XON/XOFF flow control: 0x11 and 0x13 never arrive. */
+  xonxoff: boolean
 }
 
 export interface SerialOptions extends Partial<Framing> {
@@ -55,7 +57,8 @@ export async function openSerial(options: SerialOptions, events: LinkEvents): Pr
   const { path, baudRate = 115_200 } = options
   refuseBusy(path)
   const hupcl = options.reset !== false
-  const port = new SerialPort({ path, baudRate, ...framingOf(options), hupcl, autoOpen: false })
+  const { xonxoff, ...framing } = framingOf(options)
+  const port = new SerialPort({ path, baudRate, ...framing, xon: xonxoff, xoff: xonxoff, hupcl, autoOpen: false })
   await new Promise<void>((resolve, reject) => {
     port.open((error) => {
       if (error === null) resolve()
@@ -72,11 +75,18 @@ export async function openSerial(options: SerialOptions, events: LinkEvents): Pr
   return link
 }
 
-const framingOf = ({ dataBits = 8, stopBits = 1, parity = 'none', rtscts = false }: SerialOptions): Framing => ({
+const framingOf = ({
+  dataBits = 8,
+  stopBits = 1,
+  parity = 'none',
+  rtscts = false,
+  xonxoff = false,
+}: SerialOptions): Framing => ({
   dataBits,
   stopBits,
   parity,
   rtscts,
+  xonxoff,
 })
 
 /** Looked for before the port is opened, for the system raises DTR first and resets the board under the other program. */

@@ -248,13 +248,15 @@ function callService(interrupt: number): boolean {
   const irqlWord = cpu.pcr + Pcr.Irql
   const irql = read32(irqlWord)
   write32(interrupt + K.DispatchCount, read32(interrupt + K.DispatchCount) + 1)
-  let isClaimed: boolean
+  let claim: unknown
   try {
-    isClaimed = Boolean(routine(view, context))
+    claim = routine(view, context)
   } catch (error) {
     escapedException(error, `ISR ${routine.name}`)
   }
+  if (typeof claim === 'object') asyncAtDirql(interrupt, 'ISR', routine)
   if (read32(irqlWord) !== irql) changedIrql(routine, interrupt, irql)
+  const isClaimed = Boolean(claim)
   if (isClaimed) write32(interrupt + K.ClaimCount, read32(interrupt + K.ClaimCount) + 1)
   if (ports.trace !== null) ports.trace.event(TRACE_ISR, interrupt, isClaimed ? 1 : 0)
   return isClaimed
@@ -335,49 +337,65 @@ const disableLine = (line: number): void =>
 
 /** Runs `body` while nobody walks the vector's chain. */
 export function withVector(entry: number, body: () => void): void {
+  withVectors([entry], body)
+}
+
+/** The same for several. In the order of their levels, as a processor takes them that nests one interrupt in another. */
+function withVectors(entries: readonly number[], body: () => void): void {
   const before = raiseIrql(HIGH_LEVEL)
-  acquireWord(entry + Vector.Lock)
+  for (const entry of entries) acquireWord(entry + Vector.Lock)
   body()
-  releaseWord(entry + Vector.Lock)
+  for (const entry of entries) releaseWord(entry + Vector.Lock)
   lowerIrql(before)
 }
 
-/** Whether the chain of `vector` takes one more object like this. */
-export function canConnect(vector: number, share: boolean, mode: number): boolean {
-  const head = entryOf(vector) + Vector.Chain
-  const first = read32(head)
-  if (first === 0 || first === head) return true
-  const other = first - K.ListEntry
-  return share && read8(other + K.ShareVector) !== 0 && read8(other + K.Mode) === mode
+/** An interrupt object that is to be connected. A passive-level one brings a service, which serves its vector if it is the first. */
+export interface Joining {
+  readonly interrupt: number
+  readonly service: number
 }
 
+const entryOfInterrupt = ({ interrupt }: Joining): number => entryOf(read32(interrupt + K.Vector))
+
 /**
- * Puts an interrupt object at the end of its vector's chain; the first one enables the lines. A passive-level one
- * brings a `service`, which the vector takes with its first object.
+ * Puts interrupt objects of different vectors at the ends of their chains, all or none; the first of a chain enables
+ * the vector's lines.
  */
-export function connectInterrupt(interrupt: number, service = 0): boolean {
-  const vector = read32(interrupt + K.Vector)
-  const entry = entryOf(vector)
-  let isConnectedNow = false
-  withVector(entry, () => {
-    const head = entry + Vector.Chain
-    if (read32(head) === 0) initializeList(head)
-    if (!canConnect(vector, read8(interrupt + K.ShareVector) !== 0, read8(interrupt + K.Mode))) return
-    const isFirst = isEmpty(head)
-    // One vector is served at its level or at PASSIVE_LEVEL, not both.
-    if (!isFirst && (service !== 0) !== (read32(entry + Vector.Passive) !== 0)) return
-    if (isFirst) {
-      write32(entry + Vector.Passive, service)
-      write32(entry + Vector.Processor, read32(interrupt + K.Processor))
-      write32(entry + Vector.IsMasked, 0)
-      write32(entry + Vector.Unclaimed, 0)
-    }
-    insertTail(head, interrupt + K.ListEntry)
-    write8(interrupt + K.Connected, 1)
-    if (isFirst) forEachLine(entry, enableLine)
-    isConnectedNow = true
+export function connectInterrupts(set: readonly Joining[]): boolean {
+  let fits = false
+  const entries = set.map(entryOfInterrupt).sort((left, right) => left - right)
+  withVectors(entries, () => {
+    fits = set.every(fitsChain)
+    if (fits) set.forEach(join)
   })
-  return isConnectedNow
+  return fits
+}
+
+/** Whether the chain takes the object: it is empty, or all share the vector, are of one mode, and served at one level. */
+function fitsChain(joining: Joining): boolean {
+  const entry = entryOfInterrupt(joining)
+  if (!isConnected(entry)) return true
+  const { interrupt, service } = joining
+  const other = read32(entry + Vector.Chain) - K.ListEntry
+  const isShared = read8(interrupt + K.ShareVector) !== 0 && read8(other + K.ShareVector) !== 0
+  const isPassive = read32(entry + Vector.Passive) !== 0
+  return isShared && read8(other + K.Mode) === read8(interrupt + K.Mode) && isPassive === (service !== 0)
+}
+
+function join(joining: Joining): void {
+  const { interrupt, service } = joining
+  const entry = entryOfInterrupt(joining)
+  const isFirst = !isConnected(entry)
+  if (isFirst) {
+    initializeList(entry + Vector.Chain)
+    write32(entry + Vector.Passive, service)
+    write32(entry + Vector.Processor, read32(interrupt + K.Processor))
+    write32(entry + Vector.IsMasked, 0)
+    write32(entry + Vector.Unclaimed, 0)
+  }
+  insertTail(entry + Vector.Chain, interrupt + K.ListEntry)
+  write8(interrupt + K.Connected, 1)
+  if (isFirst) forEachLine(entry, enableLine)
 }
 
 /** Takes an interrupt object out of its chain. When it returns, its ISR does not run and will not be called. */
@@ -455,7 +473,7 @@ export function KeSynchronizeExecution(
   const lock = read32(interrupt + K.ActualLock)
   acquireLock(lock)
   const result = callSynchronized(SynchronizeRoutine as Routine, SynchronizeContext)
-  if (typeof result === 'object') asyncAtDirql(interrupt, SynchronizeRoutine as Routine)
+  if (typeof result === 'object') asyncAtDirql(interrupt, 'SynchCritSection routine', SynchronizeRoutine as Routine)
   releaseLock(lock)
   lowerIrql(before)
   return Number(result) & 0xff
@@ -469,11 +487,11 @@ function callSynchronized(routine: Routine, context: Pvoid): unknown {
   }
 }
 
-function asyncAtDirql(interrupt: number, routine: Routine): never {
+function asyncAtDirql(interrupt: number, kind: string, routine: Routine): never {
   return bugCheck({
     code: BugCode.DRIVER_VIOLATION,
     parameters: [0x13, interrupt],
-    message: `SynchCritSection routine ${routine.name} is async, and the interrupt is not a passive-level one; nothing can wait with its spin lock held, so take the async away`,
+    message: `${kind} ${routine.name} is async, and the interrupt is not a passive-level one; nothing can wait with its spin lock held, so take the async away`,
   })
 }
 
@@ -501,18 +519,17 @@ function aboveSynchronize(interrupt: number, irql: number, routine: string): nev
 export function KeAcquireInterruptSpinLock(Interrupt: KINTERRUPT): KIRQL {
   point()
   const interrupt = Interrupt.address
-  if (read8(interrupt + K.IsPassive) !== 0) passiveHasNoLock(interrupt)
+  if (read8(interrupt + K.IsPassive) !== 0) passiveHasNoLock(interrupt, 'KeAcquireInterruptSpinLock')
   const before = raiseToSynchronize(interrupt, 'KeAcquireInterruptSpinLock')
   acquireLock(read32(interrupt + K.ActualLock))
   return before
 }
 
-function passiveHasNoLock(interrupt: number): never {
+function passiveHasNoLock(interrupt: number, routine: string): never {
   return bugCheck({
     code: BugCode.DRIVER_VIOLATION,
     parameters: [5, interrupt],
-    message:
-      'KeAcquireInterruptSpinLock was called for a passive-level interrupt, which has no spin lock; use KeSynchronizeExecution',
+    message: `${routine} was called for a passive-level interrupt, which has no spin lock; use KeSynchronizeExecution`,
   })
 }
 
@@ -524,6 +541,7 @@ function passiveHasNoLock(interrupt: number): never {
  */
 export function KeReleaseInterruptSpinLock(Interrupt: KINTERRUPT, OldIrql: KIRQL): void {
   point()
+  if (read8(Interrupt.address + K.IsPassive) !== 0) passiveHasNoLock(Interrupt.address, 'KeReleaseInterruptSpinLock')
   releaseLock(read32(Interrupt.address + K.ActualLock))
   lowerIrql(OldIrql)
 }

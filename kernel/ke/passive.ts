@@ -161,7 +161,8 @@ async function runSynchronized(event: number, routine: Routine, context: Pvoid):
   return Number(result) & 0xff
 }
 
-const isAsync = (routine: Routine): boolean => Object.prototype.toString.call(routine) === '[object AsyncFunction]'
+/** Whether a routine is to be awaited. */
+export const isAsync = (routine: Routine): boolean => Object.prototype.toString.call(routine) === '[object AsyncFunction]'
 
 function plainRoutine(interrupt: number, routine: Routine): never {
   return bugCheck({

@@ -17,7 +17,7 @@ import {
   write8,
 } from '../mm/access.ts'
 import { Fifo, Post, RegisterKind, Window, WINDOW_MAGIC, windowOf, WindowState } from '../ports/device.ts'
-import { type NTSTATUS, STATUS_DEVICE_NOT_CONNECTED, STATUS_SUCCESS } from '../rtl/status.ts'
+import { type NTSTATUS, STATUS_NO_SUCH_DEVICE, STATUS_SUCCESS } from '../rtl/status.ts'
 import { BugCode } from './bugcodes.ts'
 import { bugCheck } from './bugcheck.ts'
 import { REGISTER_BYTES } from './iospace.ts'
@@ -254,12 +254,12 @@ export function WRITE_REGISTER_BUFFER_ULONG(Register: number, Buffer: RegisterBu
  * bus there flushes posted writes by a read, which cannot wait for a wire.
  *
  * @irql PASSIVE_LEVEL
- * @returns STATUS_SUCCESS; STATUS_DEVICE_NOT_CONNECTED when the board went away first
+ * @returns STATUS_SUCCESS; STATUS_NO_SUCH_DEVICE when the board went away first
  */
 export async function flush(Register: number): Promise<NTSTATUS> {
   enter(PASSIVE_LEVEL, 'flush')
   const window = windowAt(Register, false)
-  if (read32(window + Window.State) !== WindowState.Present) return STATUS_DEVICE_NOT_CONNECTED
+  if (read32(window + Window.State) !== WindowState.Present) return STATUS_NO_SUCH_DEVICE
   const { status } = await askBoard((token) => post(read32(window + Window.Ring), Post.Flush, token, 0, 0))
   return status
 }
@@ -269,12 +269,12 @@ export async function flush(Register: number): Promise<NTSTATUS> {
  * ISR's view does not change under it.
  *
  * @irql PASSIVE_LEVEL
- * @returns STATUS_SUCCESS, and the value in `Value`; STATUS_DEVICE_NOT_CONNECTED when the board is gone
+ * @returns STATUS_SUCCESS, and the value in `Value`; STATUS_NO_SUCH_DEVICE when the board is gone
  */
 export async function readFresh(Register: number, Value: Out<number>): Promise<NTSTATUS> {
   enter(PASSIVE_LEVEL, 'readFresh')
   const window = windowAt(Register, false)
-  if (read32(window + Window.State) !== WindowState.Present) return STATUS_DEVICE_NOT_CONNECTED
+  if (read32(window + Window.State) !== WindowState.Present) return STATUS_NO_SUCH_DEVICE
   const ring = read32(window + Window.Ring)
   const device = read32(window + Window.Device)
   const { status, value } = await askBoard((token) => post(ring, Post.Read, device, Register - window, token))

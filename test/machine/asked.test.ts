@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { boot } from '../../machine/index.ts'
-import { MACHINES, STATUS_NOT_CONNECTED } from '../drivers/machines.ts'
+import { STATUS_NO_SUCH_DEVICE } from '../../ddi/wdm.ts'
+import { MACHINES } from '../drivers/machines.ts'
 
 const ASKER = new URL('./drivers/asker.ts', import.meta.url)
 const UNPLUGS = 60
@@ -15,7 +16,7 @@ test.each(MACHINES)('who asks a board at the moment of its unplug is answered, o
     )
     await machine.sleep(1)
     await board.unplug()
-    expect(new Set(await Promise.all(asking))).toEqual(new Set([STATUS_NOT_CONNECTED]))
+    expect(new Set(await Promise.all(asking))).toEqual(new Set([STATUS_NO_SUCH_DEVICE]))
     await board.plug()
   }
 })

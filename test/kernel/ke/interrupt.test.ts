@@ -432,6 +432,15 @@ describe.each(BUILDS)('%s build, one processor: delivery', (build) => {
   }
 })
 
+test('IoConnectInterrupt of an ISR that is async is a bug check: a promise would count as a claim', async () => {
+  const error = await bugCheckOn('checked', () => {
+    connect((async () => false) as unknown as () => boolean)
+    interrupt()
+  })
+  expect(error.code).toBe(0x121)
+  expect(error.message).toMatch(/ISR .*is async/)
+})
+
 describe('checked build: one spin lock for several interrupts', () => {
   test('IoConnectInterrupt with a lock of the driver’s: each ISR holds it, at the highest level', async () => {
     const seen = await onBuild('checked', async () => {

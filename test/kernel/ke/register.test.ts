@@ -21,7 +21,7 @@ import { mem } from '../../../kernel/mm/memory.ts'
 import { read32, write32 } from '../../../kernel/mm/access.ts'
 import { allocate, poolUsage } from '../../../kernel/mm/pool.ts'
 import { isWindowUnused, markWindowGone, putFifo, RegisterKind, Window } from '../../../kernel/ports/device.ts'
-import { STATUS_DEVICE_NOT_CONNECTED, STATUS_SUCCESS } from '../../../kernel/rtl/status.ts'
+import { STATUS_NO_SUCH_DEVICE, STATUS_SUCCESS } from '../../../kernel/rtl/status.ts'
 import { answer, makeBoard, makeFifo, Post, takeAll, type TestBoard } from './board.ts'
 import { bugCheckOf, onMachine } from './machine.ts'
 
@@ -220,13 +220,13 @@ describe('a board that is gone', () => {
     expect(seen).toEqual({ wide: 0xffffffff, narrow: [0xffff, 0xff], dropped: 1, posted: 0 })
   })
 
-  test('flush and readFresh fail with STATUS_DEVICE_NOT_CONNECTED', async () => {
+  test('flush and readFresh fail with STATUS_NO_SUCH_DEVICE', async () => {
     const statuses = await onMachine(async () => {
       const made = board()
       markWindowGone(mem, made.window)
       return [await flush(made.base), await readFresh(made.base + STATUS, { value: 0 })]
     })
-    expect(statuses).toEqual([STATUS_DEVICE_NOT_CONNECTED, STATUS_DEVICE_NOT_CONNECTED])
+    expect(statuses).toEqual([STATUS_NO_SUCH_DEVICE, STATUS_NO_SUCH_DEVICE])
   })
 })
 
