@@ -9,12 +9,12 @@ import { allocate, free } from '../mm/pool.ts'
 import { BugCode } from '../ke/bugcodes.ts'
 import { bugCheck } from '../ke/bugcheck.ts'
 import { initializeEvent, SynchronizationEvent } from '../ke/event.ts'
-import { type Routine, routineId } from '../ke/image.ts'
+import { type Routine, routineId, routineOf } from '../ke/image.ts'
 import {
-  canConnect,
-  connectInterrupt,
+  connectInterrupts,
   disconnectInterrupt,
   isServedBy,
+  type Joining,
   type KSERVICE_ROUTINE,
   Latched,
   levelOf,
@@ -26,6 +26,7 @@ import {
   createPassiveService,
   disconnectPassiveInterrupt,
   freePassiveService,
+  isAsync,
   passiveThread,
   stopPassiveService,
 } from '../ke/passive.ts'
@@ -71,7 +72,7 @@ const isPassive = ({ irql, synchronizeIrql }: Connection): boolean =>
 
 /** STATUS_INVALID_PARAMETER for what the kernel refuses (wdm-facts §4.3). */
 function checkConnection(connection: Connection): NTSTATUS {
-  const { vector, irql, synchronizeIrql, processor, share, mode, lock } = connection
+  const { vector, irql, synchronizeIrql, processor, mode, lock } = connection
   const level = levelOf(vector)
   const isLevelSound = level >= LOWEST_DIRQL && level <= SYNCH_LEVEL
   if (processor < 0 || !isLevelSound) return STATUS_INVALID_PARAMETER
@@ -81,7 +82,18 @@ function checkConnection(connection: Connection): NTSTATUS {
   } else if (irql !== level || synchronizeIrql < irql || synchronizeIrql > SYNCH_LEVEL) {
     return STATUS_INVALID_PARAMETER
   }
-  return canConnect(vector, share, mode) ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER
+  return STATUS_SUCCESS
+}
+
+/** An ISR that has to be waited for can be, where it runs on a thread. */
+function assertRoutineFits(connection: Connection): void {
+  const routine = routineOf(connection.routine)
+  if (isPassive(connection) || !isAsync(routine)) return
+  bugCheck({
+    code: BugCode.DRIVER_VIOLATION,
+    parameters: [0x15, connection.vector],
+    message: `ISR ${routine.name} is async, and the interrupt is not a passive-level one; nothing can wait at DIRQL, so take the async away`,
+  })
 }
 
 /** Writes a KINTERRUPT that is not connected; 0 without memory. */
@@ -101,31 +113,52 @@ function createInterrupt(connection: Connection): number {
   write32(interrupt + K.ServiceRoutine, connection.routine)
   storePvoid(interrupt + K.ServiceContext, connection.context)
   initializeEvent(interrupt + K.PassiveEvent, SynchronizationEvent, true)
-  write32(interrupt + K.ActualLock, passive ? interrupt + K.PassiveEvent : connection.lock || interrupt + K.SpinLock)
+  write32(interrupt + K.ActualLock, connection.lock || interrupt + (passive ? K.PassiveEvent : K.SpinLock))
   write32(interrupt + K.Id, atomicAdd(Machine.NextInterruptId, 1) + 1)
   write32(interrupt + K.Version, connection.version)
   write32(interrupt + K.PhysicalDeviceObject, connection.pdo)
   return interrupt
 }
 
-/** Puts a KINTERRUPT into its chain, with a thread for the vector when it is the first passive one. */
-function connect(interrupt: number): NTSTATUS {
-  if (read8(interrupt + K.IsPassive) === 0) {
-    return connectInterrupt(interrupt) ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER
-  }
-  const service = createPassiveService(read32(interrupt + K.Vector))
-  const routine = routineId(passiveThread)
-  const thread =
-    service === 0 ? 0 : createThread({ routine, context: service, processor: read32(interrupt + K.Processor) })
-  if (thread === 0) {
-    if (service !== 0) freePassiveService(service)
-    return STATUS_INSUFFICIENT_RESOURCES
-  }
-  const isConnected = connectInterrupt(interrupt, service)
-  // Another object of the vector has brought one already, or the vector is not ours.
-  if (!isServedBy(read32(interrupt + K.Vector), service)) stopPassiveService(service)
-  readyThread(thread)
+/** Puts a set of KINTERRUPTs into their chains. */
+function connect(set: readonly number[]): NTSTATUS {
+  if (read8((set[0] as number) + K.IsPassive) !== 0) return connectPassively(set)
+  const isConnected = connectInterrupts(set.map((interrupt) => ({ interrupt, service: 0 })))
   return isConnected ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER
+}
+
+/** A KINTERRUPT with what may come to serve its vector. */
+interface Served extends Joining {
+  readonly thread: number
+}
+
+/** The same with a thread for each vector whose first one it is. */
+function connectPassively(set: readonly number[]): NTSTATUS {
+  const served: Served[] = []
+  for (const interrupt of set) {
+    const one = createService(interrupt)
+    if (one === null) break
+    served.push(one)
+  }
+  const hasAll = served.length === set.length
+  const isConnected = hasAll && connectInterrupts(served)
+  for (const { interrupt, service, thread } of served) {
+    // Not connected, or another object of the vector has brought one already: its thread ends at once.
+    if (!isConnected || !isServedBy(read32(interrupt + K.Vector), service)) stopPassiveService(service)
+    readyThread(thread)
+  }
+  if (isConnected) return STATUS_SUCCESS
+  return hasAll ? STATUS_INVALID_PARAMETER : STATUS_INSUFFICIENT_RESOURCES
+}
+
+/** A service and its thread, which does not run yet; null when there is no memory. */
+function createService(interrupt: number): Served | null {
+  const service = createPassiveService(read32(interrupt + K.Vector))
+  if (service === 0) return null
+  const start = { routine: routineId(passiveThread), context: service, processor: read32(interrupt + K.Processor) }
+  const thread = createThread(start)
+  if (thread === 0) freePassiveService(service)
+  return thread === 0 ? null : { interrupt, service, thread }
 }
 
 /** The lowest processor of `mask` that this machine has; -1 when there is none. */
@@ -194,19 +227,16 @@ export function connectSet(connections: readonly Connection[], box: Out<KINTERRU
   for (const connection of connections) {
     const status = checkConnection(connection)
     if (status !== STATUS_SUCCESS) return status
+    assertRoutineFits(connection)
   }
   const set = createSet(connections)
   if (set.length === 0) return STATUS_INSUFFICIENT_RESOURCES
   box.value = new KINTERRUPT(set[0] as number)
-  for (const [index, interrupt] of set.entries()) {
-    const status = connect(interrupt)
-    if (status === STATUS_SUCCESS) continue
-    box.value = null
-    for (const connected of set.slice(0, index)) disconnectInterrupt(connected)
-    for (const created of set) free(created, TAG)
-    return status
-  }
-  return STATUS_SUCCESS
+  const status = connect(set)
+  if (status === STATUS_SUCCESS) return status
+  box.value = null
+  for (const created of set) freeInterrupt(created)
+  return status
 }
 
 /** The set's KINTERRUPTs, linked, with the first one's lock for all that have none of the driver's. */
@@ -239,18 +269,17 @@ export function IoDisconnectInterrupt(InterruptObject: KINTERRUPT): void | Promi
 
 export function disconnectSet(first: number): void | Promise<void> {
   assertInterrupt(first, 'IoDisconnectInterrupt')
-  if (read8(first + K.IsPassive) !== 0) return disconnectPassive(first)
-  for (let interrupt = first; interrupt !== 0; ) {
-    const next = read32(interrupt + K.NextOfSet)
-    disconnectInterrupt(interrupt)
-    freeInterrupt(interrupt)
-    interrupt = next
-  }
+  const set: number[] = []
+  for (let interrupt = first; interrupt !== 0; interrupt = read32(interrupt + K.NextOfSet)) set.push(interrupt)
+  if (read8(first + K.IsPassive) !== 0) return disconnectPassively(set)
+  // The first one has the lock of all, so none is freed before the last is disconnected.
+  for (const interrupt of set) disconnectInterrupt(interrupt)
+  for (const interrupt of set) freeInterrupt(interrupt)
 }
 
-async function disconnectPassive(interrupt: number): Promise<void> {
-  await disconnectPassiveInterrupt(interrupt)
-  freeInterrupt(interrupt)
+async function disconnectPassively(set: readonly number[]): Promise<void> {
+  for (const interrupt of set) await disconnectPassiveInterrupt(interrupt)
+  for (const interrupt of set) freeInterrupt(interrupt)
 }
 
 function freeInterrupt(interrupt: number): void {

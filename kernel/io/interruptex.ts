@@ -23,6 +23,7 @@ import {
   type ConnectInterrupt,
   connectSet,
   disconnectSet,
+  type PASSIVE_SERVICE_ROUTINE,
   processorIn,
 } from './interrupt.ts'
 import type { DEVICE_OBJECT } from './layouts.ts'
@@ -38,15 +39,18 @@ export const CONNECT_CURRENT_VERSION = 4
 const K = KINTERRUPT.offsets
 
 type FullySpecified = ConnectInterrupt & { PhysicalDeviceObject: DEVICE_OBJECT | null }
-interface LineBased {
+interface Lines<Routine_, Level> {
   PhysicalDeviceObject: DEVICE_OBJECT | null
   InterruptObject: Out<KINTERRUPT | null>
-  ServiceRoutine: KSERVICE_ROUTINE
+  ServiceRoutine: Routine_
   ServiceContext: Pvoid
   SpinLock: KSPIN_LOCK | null
-  SynchronizeIrql: number
+  SynchronizeIrql: Level
   FloatingSave: boolean
 }
+type LineBased =
+  | Lines<KSERVICE_ROUTINE, number>
+  | Lines<KSERVICE_ROUTINE | PASSIVE_SERVICE_ROUTINE, typeof PASSIVE_LEVEL>
 interface MessageBased {
   PhysicalDeviceObject: DEVICE_OBJECT | null
   ConnectionContext: Out<KINTERRUPT | null>
@@ -68,8 +72,9 @@ export interface IO_CONNECT_INTERRUPT_PARAMETERS {
 
 /**
  * Connects an ISR: to one vector (CONNECT_FULLY_SPECIFIED; at PASSIVE_LEVEL when Irql and SynchronizeIrql are 0), or
- * to all lines of the device (CONNECT_LINE_BASED). No device here has messages: CONNECT_MESSAGE_BASED connects
- * FallBackServiceRoutine to the lines, and Version comes back as CONNECT_LINE_BASED.
+ * to all lines of the device (CONNECT_LINE_BASED; at PASSIVE_LEVEL when they are passive-level interrupts and
+ * SynchronizeIrql is 0). No device here has messages: CONNECT_MESSAGE_BASED connects FallBackServiceRoutine to the
+ * lines, and Version comes back as CONNECT_LINE_BASED.
  *
  * @irql PASSIVE_LEVEL
  * @returns STATUS_SUCCESS; STATUS_INVALID_PARAMETER_1 for an unknown Version; STATUS_INVALID_PARAMETER without a
@@ -113,7 +118,7 @@ function connectLines(parameters: LineBased | undefined): NTSTATUS {
   if (parameters.FloatingSave) return STATUS_INVALID_PARAMETER
   const lines = distinctVectors(interruptsOf(PhysicalDeviceObject))
   if (lines.length === 0) return STATUS_NOT_FOUND
-  // What the driver gives is a minimum.
+  // What the driver gives is a minimum. Passive-level interrupts have level 0, and take no other (decision 0110).
   const synchronizeIrql = Math.max(SynchronizeIrql, ...lines.map(({ level }) => level))
   const routine = routineId(parameters.ServiceRoutine as Routine)
   const connections = lines.map((line) => ({

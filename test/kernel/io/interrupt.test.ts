@@ -1,14 +1,18 @@
 import { describe, expect, test } from 'vitest'
-import { KeSynchronizeExecution, Latched, LevelSensitive, vectorOf } from '../../../kernel/ke/interrupt.ts'
+import { KeSynchronizeExecution, Latched, LevelSensitive, requestVector } from '../../../kernel/ke/interrupt.ts'
 import type { KINTERRUPT } from '../../../kernel/ke/layouts.ts'
-import { KeGetCurrentIrql } from '../../../kernel/ke/level.ts'
-import { KEVENT } from '../../../kernel/ke/layouts.ts'
-import { KeInitializeEvent, KeSetEvent, SynchronizationEvent } from '../../../kernel/ke/event.ts'
-import { KeWaitForSingleObject, KernelMode, Executive, KeDelayExecutionThread } from '../../../kernel/ke/wait.ts'
+import {
+  APC_LEVEL,
+  DISPATCH_LEVEL,
+  KeGetCurrentIrql,
+  KeLowerIrql,
+  KeRaiseIrql,
+} from '../../../kernel/ke/level.ts'
 import { KSPIN_LOCK, KeTestSpinLock } from '../../../kernel/ke/spinlock.ts'
 import { IoConnectInterrupt, IoDisconnectInterrupt } from '../../../kernel/io/interrupt.ts'
 import {
   CONNECT_FULLY_SPECIFIED,
+  CONNECT_FULLY_SPECIFIED_GROUP,
   CONNECT_LINE_BASED,
   CONNECT_MESSAGE_BASED,
   type IO_CONNECT_INTERRUPT_PARAMETERS,
@@ -17,13 +21,11 @@ import {
   IoReportInterruptActive,
   IoReportInterruptInactive,
 } from '../../../kernel/io/interruptex.ts'
-import { DEVICE_OBJECT } from '../../../kernel/io/layouts.ts'
-import { createNode, Node } from '../../../kernel/io/devnode.ts'
-import { allocateResources, type Resource } from '../../../kernel/io/resources.ts'
-import { allocate, allocateStruct, poolUsage } from '../../../kernel/mm/pool.ts'
-import { read32, write32 } from '../../../kernel/mm/access.ts'
-import { Line, Post, RegisterKind } from '../../../kernel/ports/device.ts'
+import type { DEVICE_OBJECT } from '../../../kernel/io/layouts.ts'
+import { allocateStruct, poolFault, tagOf } from '../../../kernel/mm/pool.ts'
+import { Post, RegisterKind } from '../../../kernel/ports/device.ts'
 import {
+  STATUS_INSUFFICIENT_RESOURCES,
   STATUS_INVALID_PARAMETER,
   STATUS_INVALID_PARAMETER_1,
   STATUS_INVALID_PARAMETER_10,
@@ -34,39 +36,8 @@ import { ref } from '../../../kernel/rtl/ref.ts'
 import { pointer, struct } from '../../../kernel/rtl/struct.ts'
 import { KINTERRUPT as KINTERRUPT_TYPE } from '../../../kernel/ke/layouts.ts'
 import { interrupt, kindsOf, makeBoard, makeLine, takeAll } from '../ke/board.ts'
+import { type Box, bytes, type Connect, full, line, lines, messages, OTHER, parameters, pdoWith, VECTOR } from './lines.ts'
 import { bugCheckOf, onMachine } from '../ke/machine.ts'
-
-const VECTOR = vectorOf(5, 3)
-const OTHER = vectorOf(7, 1)
-type Box = { value: KINTERRUPT | null }
-type Connect = Parameters<typeof IoConnectInterrupt>[0]
-
-function parameters(over: Partial<Connect> = {}): Connect & { InterruptObject: Box } {
-  return {
-    InterruptObject: { value: null },
-    ServiceRoutine: () => true,
-    ServiceContext: null,
-    SpinLock: null,
-    Vector: VECTOR,
-    Irql: 5,
-    SynchronizeIrql: 5,
-    InterruptMode: LevelSensitive,
-    ShareVector: false,
-    ProcessorEnableMask: 1,
-    FloatingSave: false,
-    ...over,
-  } as Connect & { InterruptObject: Box }
-}
-
-/** A PDO with the given interrupt lines. */
-function pdoWith(...resources: Resource[]): DEVICE_OBJECT {
-  const pdo = allocate(DEVICE_OBJECT.size, 'Test')
-  const node = createNode(pdo, 0)
-  write32(node + Node.Resources, allocateResources(resources)?.address ?? 0)
-  return new DEVICE_OBJECT(pdo)
-}
-const line = (vector: number, level: number): Resource => ({ kind: 'interrupt', vector, level, latched: false })
-const bytes = (): number => poolUsage().reduce((sum, row) => sum + row.bytes, 0)
 
 // wdm-facts §4.3
 describe('IoConnectInterrupt', () => {
@@ -81,9 +52,30 @@ describe('IoConnectInterrupt', () => {
   ])('IoConnectInterrupt fails with STATUS_INVALID_PARAMETER for %s, and leaves NULL', async (_, over) => {
     const seen = await onMachine(() => {
       const asked = parameters(over)
+      asked.InterruptObject.value = new KINTERRUPT_TYPE(0x20000)
       return [IoConnectInterrupt(asked), asked.InterruptObject.value]
     })
     expect(seen).toEqual([STATUS_INVALID_PARAMETER, null])
+  })
+
+  test('IoConnectInterrupt without memory gives STATUS_INSUFFICIENT_RESOURCES and NULL, and leaves the vector free', async () => {
+    const seen = await onMachine(() => {
+      const asked = parameters()
+      asked.InterruptObject.value = new KINTERRUPT_TYPE(0x20000)
+      poolFault.shouldFail = (_size, tag) => tag === tagOf('IoIn')
+      const status = IoConnectInterrupt(asked)
+      poolFault.shouldFail = null
+      return [status, asked.InterruptObject.value, IoConnectInterrupt(parameters())]
+    })
+    expect(seen).toEqual([STATUS_INSUFFICIENT_RESOURCES, null, STATUS_SUCCESS])
+  })
+
+  test('IoConnectInterrupt of a vector that its first object does not share gives STATUS_INVALID_PARAMETER', async () => {
+    const status = await onMachine(() => {
+      IoConnectInterrupt(parameters({ ShareVector: false }))
+      return IoConnectInterrupt(parameters({ ShareVector: true }))
+    })
+    expect(status).toBe(STATUS_INVALID_PARAMETER)
   })
 
   test.each([
@@ -117,6 +109,37 @@ describe('IoConnectInterrupt', () => {
       return { calls, free: KeTestSpinLock(lock) }
     })
     expect(seen).toEqual({ calls: [9, 8, false], free: true })
+  })
+
+  test('IoConnectInterrupt without a spin lock gives each object its own: each ISR of a chain holds its own alone', async () => {
+    const seen = await onMachine(() => {
+      const asked = [0, 1].map((ServiceContext) => parameters({ ShareVector: true, ServiceContext, ServiceRoutine }))
+      const held: boolean[][] = []
+      function ServiceRoutine(): boolean {
+        held.push(asked.map(({ InterruptObject: { value } }) => !KeTestSpinLock(new KSPIN_LOCK(value!.ActualLock))))
+        return false
+      }
+      for (const one of asked) IoConnectInterrupt(one)
+      requestVector(0, VECTOR)
+      KeGetCurrentIrql()
+      return held
+    })
+    expect(seen).toEqual([
+      [true, false],
+      [false, true],
+    ])
+  })
+
+  test('IoConnectInterrupt with several processors in the mask makes one object, on the lowest of them', async () => {
+    const seen = await onMachine(() => {
+      const asked = parameters({ ProcessorEnableMask: 0xffffffff })
+      const before = bytes()
+      IoConnectInterrupt(asked)
+      const taken = bytes() - before
+      const { address, Processor } = asked.InterruptObject.value as KINTERRUPT
+      return [Processor, address > 0, taken < 2 * KINTERRUPT_TYPE.size]
+    })
+    expect(seen).toEqual([0, true, true])
   })
 
   test('IoConnectInterrupt fills a field of a struct before the first interrupt arrives', async () => {
@@ -161,24 +184,6 @@ describe('IoConnectInterrupt', () => {
 
 // wdm-facts §4.4
 describe('IoConnectInterruptEx', () => {
-  const full = (pdo: DEVICE_OBJECT | null, over: Partial<Connect> = {}): IO_CONNECT_INTERRUPT_PARAMETERS => ({
-    Version: CONNECT_FULLY_SPECIFIED,
-    FullySpecified: { PhysicalDeviceObject: pdo, ...parameters(over) },
-  })
-  const lines = (pdo: DEVICE_OBJECT | null, box: Box, over: object = {}): IO_CONNECT_INTERRUPT_PARAMETERS => ({
-    Version: CONNECT_LINE_BASED,
-    LineBased: {
-      PhysicalDeviceObject: pdo,
-      InterruptObject: box,
-      ServiceRoutine: () => true,
-      ServiceContext: null,
-      SpinLock: null,
-      SynchronizeIrql: 0,
-      FloatingSave: false,
-      ...over,
-    },
-  })
-
   test.each<[string, () => IO_CONNECT_INTERRUPT_PARAMETERS, number]>([
     ['an unknown Version', () => ({ Version: 9 }), STATUS_INVALID_PARAMETER_1],
     ['no PDO', () => full(null), STATUS_INVALID_PARAMETER],
@@ -188,6 +193,88 @@ describe('IoConnectInterruptEx', () => {
     ['a vector of the device', () => full(pdoWith(line(VECTOR, 5))), STATUS_SUCCESS],
   ])('IoConnectInterruptEx of %s gives the status of its page', async (_, make, expected) => {
     expect(await onMachine(() => IoConnectInterruptEx(make()))).toBe(expected)
+  })
+
+  test('CONNECT_FULLY_SPECIFIED, _LINE_BASED, _MESSAGE_BASED and _FULLY_SPECIFIED_GROUP are 1 to 4', () => {
+    const versions = [CONNECT_FULLY_SPECIFIED, CONNECT_LINE_BASED, CONNECT_MESSAGE_BASED, CONNECT_FULLY_SPECIFIED_GROUP]
+    expect([...versions, LevelSensitive, Latched]).toEqual([1, 2, 3, 4, 0, 1])
+  })
+
+  const device = (): DEVICE_OBJECT => pdoWith(line(VECTOR, 5))
+  test.each<[string, (box: Box) => IO_CONNECT_INTERRUPT_PARAMETERS, number]>([
+    ['CONNECT_FULLY_SPECIFIED', (InterruptObject) => full(device(), { InterruptObject }), CONNECT_FULLY_SPECIFIED],
+    [
+      'CONNECT_FULLY_SPECIFIED_GROUP',
+      (InterruptObject) => ({ ...full(device(), { InterruptObject }), Version: CONNECT_FULLY_SPECIFIED_GROUP }),
+      CONNECT_FULLY_SPECIFIED_GROUP,
+    ],
+    ['CONNECT_LINE_BASED', (box) => lines(device(), box), CONNECT_LINE_BASED],
+    ['CONNECT_MESSAGE_BASED', (box) => messages(device(), box), CONNECT_LINE_BASED],
+  ])(
+    'IoConnectInterruptEx by %s leaves the Version that IoDisconnectInterruptEx takes',
+    async (_name, make, version) => {
+      const seen = await onMachine(async () => {
+        const box: Box = { value: null }
+        const asked = make(box)
+        const status = IoConnectInterruptEx(asked)
+        await IoDisconnectInterruptEx({ Version: asked.Version, ConnectionContext: box.value as KINTERRUPT })
+        return [status, asked.Version, IoConnectInterrupt(parameters())]
+      })
+      expect(seen).toEqual([STATUS_SUCCESS, version, STATUS_SUCCESS])
+    },
+  )
+
+  test.each<[string, () => IO_CONNECT_INTERRUPT_PARAMETERS, number]>([
+    ['lines of no PDO', () => lines(null, { value: null }), STATUS_INVALID_PARAMETER],
+    ['messages of no PDO', () => messages(null, { value: null }), STATUS_INVALID_PARAMETER],
+    ['messages of a device without a line', () => messages(pdoWith(), { value: null }), STATUS_NOT_FOUND],
+    ['lines with FloatingSave', () => lines(device(), { value: null }, { FloatingSave: true }), STATUS_INVALID_PARAMETER],
+    [
+      'a passive-level ISR with a spin lock',
+      () => full(device(), { Irql: 0, SynchronizeIrql: 0, SpinLock: allocateStruct(KSPIN_LOCK, 'Test') }),
+      STATUS_INVALID_PARAMETER,
+    ],
+  ])('IoConnectInterruptEx refuses %s', async (_what, make, expected) => {
+    expect(await onMachine(() => IoConnectInterruptEx(make()))).toBe(expected)
+  })
+
+  test('IoConnectInterruptEx without memory for the second line, or with it taken, connects none', async () => {
+    const seen = await onMachine(() => {
+      const pdo = pdoWith(line(VECTOR, 5), line(OTHER, 7))
+      const before = bytes()
+      let count = 0
+      poolFault.shouldFail = (_size, tag) => tag === tagOf('IoIn') && ++count === 2
+      const without = IoConnectInterruptEx(lines(pdo, { value: null }))
+      poolFault.shouldFail = null
+      const leaked = bytes() - before
+      IoConnectInterrupt(parameters({ Vector: OTHER, Irql: 7, SynchronizeIrql: 7 }))
+      const taken = IoConnectInterruptEx(lines(pdo, { value: null }))
+      return [without, leaked, taken, IoConnectInterrupt(parameters())]
+    })
+    expect(seen).toEqual([STATUS_INSUFFICIENT_RESOURCES, 0, STATUS_INVALID_PARAMETER, STATUS_SUCCESS])
+  })
+
+  test.each([
+    [0, 7],
+    [6, 7],
+    [9, 9],
+  ])('IoConnectInterruptEx takes a SynchronizeIrql of %i for lines of 5 and 7 as a minimum: %i', async (given, used) => {
+    const irql = await onMachine(() => {
+      const box: Box = { value: null }
+      const pdo = pdoWith(line(VECTOR, 5), line(OTHER, 7))
+      IoConnectInterruptEx(lines(pdo, box, { SynchronizeIrql: given }))
+      return KeSynchronizeExecution(box.value as KINTERRUPT, KeGetCurrentIrql, null)
+    })
+    expect(irql).toBe(used)
+  })
+
+  test('IoConnectInterruptEx FULLY_SPECIFIED uses the SynchronizeIrql that it is given', async () => {
+    const irql = await onMachine(() => {
+      const asked = full(device(), { SynchronizeIrql: 9 })
+      IoConnectInterruptEx(asked)
+      return KeSynchronizeExecution(asked.FullySpecified!.InterruptObject.value!, KeGetCurrentIrql, null)
+    })
+    expect(irql).toBe(9)
   })
 
   test('IoConnectInterruptEx connects all lines of a device under one lock at the highest DIRQL', async () => {
@@ -213,19 +300,7 @@ describe('IoConnectInterruptEx', () => {
   test('IoConnectInterruptEx MESSAGE_BASED registers the fall-back and says LINE_BASED', async () => {
     const seen = await onMachine(() => {
       const calls = { count: 0 }
-      const asked: IO_CONNECT_INTERRUPT_PARAMETERS = {
-        Version: CONNECT_MESSAGE_BASED,
-        MessageBased: {
-          PhysicalDeviceObject: pdoWith(line(VECTOR, 5)),
-          ConnectionContext: { value: null },
-          MessageServiceRoutine: () => false,
-          ServiceContext: null,
-          SpinLock: null,
-          SynchronizeIrql: 0,
-          FloatingSave: false,
-          FallBackServiceRoutine: () => ++calls.count > 0,
-        },
-      }
+      const asked = messages(device(), { value: null }, () => ++calls.count > 0)
       const status = IoConnectInterruptEx(asked)
       interrupt(makeLine(makeBoard([RegisterKind.Status]), VECTOR))
       KeGetCurrentIrql()
@@ -282,103 +357,44 @@ describe('IoConnectInterruptEx', () => {
     })
     expect(posted).toEqual([Post.EnableLine])
   })
+
+  test('IoReportInterruptInactive and IoReportInterruptActive with another Version are bug check 0xCA/9', async () => {
+    for (const report of [IoReportInterruptInactive, IoReportInterruptActive]) {
+      const error = await bugCheckOf(() => {
+        const box: Box = { value: null }
+        IoConnectInterruptEx(lines(device(), box))
+        report({ Version: CONNECT_FULLY_SPECIFIED, ConnectionContext: box.value as KINTERRUPT })
+      })
+      expect([error.code, ...error.parameters.slice(0, 2)]).toEqual([0xca, 9, CONNECT_FULLY_SPECIFIED])
+    }
+  })
+
+  test('IoReportInterruptInactive and IoReportInterruptActive are called at up to DISPATCH_LEVEL', async () => {
+    const report = (irql: number) => () => {
+      const box: Box = { value: null }
+      IoConnectInterruptEx(lines(device(), box))
+      const state = { Version: CONNECT_LINE_BASED, ConnectionContext: box.value as KINTERRUPT }
+      KeRaiseIrql(irql, { value: 0 })
+      IoReportInterruptInactive(state)
+      IoReportInterruptActive(state)
+      KeLowerIrql(0)
+    }
+    await onMachine(report(DISPATCH_LEVEL))
+    expect((await bugCheckOf(report(3))).code).toBe(0x0a)
+  })
 })
 
-// wdm-facts §4.1, §4.4: Windows 8 and later
-describe('passive-level interrupts', () => {
-  const passive = (ServiceRoutine: Connect['ServiceRoutine']): Connect & { InterruptObject: Box } =>
-    parameters({ Irql: 0, SynchronizeIrql: 0, ServiceRoutine })
-
-  test('IoConnectInterrupt at PASSIVE_LEVEL has an async ISR run there, and sends the EOI behind it', async () => {
-    const seen = await onMachine(async () => {
-      const board = makeBoard([RegisterKind.Status])
-      const made = makeLine(board, VECTOR)
-      const event = allocateStruct(KEVENT, 'Test') as KEVENT
-      KeInitializeEvent(event, SynchronizationEvent, false)
-      const log: unknown[] = []
-      const asked = passive(async () => {
-        log.push(KeGetCurrentIrql())
-        await KeWaitForSingleObject(event, Executive, KernelMode, false, null)
-        log.push(kindsOf(takeAll(board)))
-        return true
-      })
-      IoConnectInterrupt(asked)
-      interrupt(made)
-      await KeDelayExecutionThread(KernelMode, false, -10_000)
-      KeSetEvent(event, 0, false)
-      await KeDelayExecutionThread(KernelMode, false, -10_000)
-      log.push(kindsOf(takeAll(board)), read32(made + Line.Claims))
-      await IoDisconnectInterrupt(asked.InterruptObject.value as KINTERRUPT)
-      return log
-    })
-    expect(seen).toEqual([0, [Post.EnableLine], [Post.EndOfInterrupt], 1])
+test.each<[string, (object: KINTERRUPT) => unknown]>([
+  ['IoConnectInterrupt', () => IoConnectInterrupt(parameters())],
+  ['IoConnectInterruptEx', () => IoConnectInterruptEx(full(null))],
+  ['IoDisconnectInterrupt', (object) => IoDisconnectInterrupt(object)],
+  ['IoDisconnectInterruptEx', (object) => IoDisconnectInterruptEx({ Version: 1, ConnectionContext: object })],
+])('%s above PASSIVE_LEVEL is a bug check', async (name, act) => {
+  const crash = onMachine(() => {
+    const asked = parameters()
+    IoConnectInterrupt(asked)
+    KeRaiseIrql(APC_LEVEL, { value: 0 })
+    void act(asked.InterruptObject.value as KINTERRUPT)
   })
-
-  test('KeSynchronizeExecution of a passive-level interrupt keeps the ISR out while its routine waits', async () => {
-    const log = await onMachine(async () => {
-      const made = makeLine(makeBoard([RegisterKind.Status]), VECTOR)
-      const order: string[] = []
-      const asked = passive(async () => {
-        order.push('isr')
-        return true
-      })
-      IoConnectInterrupt(asked)
-      const result = await KeSynchronizeExecution(
-        asked.InterruptObject.value as KINTERRUPT,
-        async () => {
-          order.push('begin')
-          interrupt(made)
-          await KeDelayExecutionThread(KernelMode, false, -10_000)
-          order.push('end')
-          return 2
-        },
-        null,
-      )
-      await KeDelayExecutionThread(KernelMode, false, -10_000)
-      await IoDisconnectInterrupt(asked.InterruptObject.value as KINTERRUPT)
-      return [...order, result]
-    })
-    expect(log).toEqual(['begin', 'end', 'isr', 2])
-  })
-
-  test('KeSynchronizeExecution of a passive-level interrupt with a plain routine is bug check 0x121', async () => {
-    const error = await bugCheckOf(() => {
-      const asked = passive(() => true)
-      IoConnectInterrupt(asked)
-      KeSynchronizeExecution(asked.InterruptObject.value as KINTERRUPT, () => true, null)
-    })
-    expect(error.code).toBe(0x121)
-    expect(error.message).toContain('async')
-  })
-
-  test('KeSynchronizeExecution with an async routine is bug check 0x121 where there is a spin lock', async () => {
-    const error = await bugCheckOf(() => {
-      const asked = parameters()
-      IoConnectInterrupt(asked)
-      void KeSynchronizeExecution(asked.InterruptObject.value as KINTERRUPT, async () => true, null)
-    })
-    expect(error.code).toBe(0x121)
-  })
-
-  test('IoDisconnectInterrupt of a passive-level interrupt waits for the ISR and leaves nothing behind', async () => {
-    const seen = await onMachine(async () => {
-      const made = makeLine(makeBoard([RegisterKind.Status]), VECTOR)
-      const state = { done: false }
-      await KeDelayExecutionThread(KernelMode, false, -10_000)
-      const before = bytes()
-      const asked = passive(async () => {
-        await KeDelayExecutionThread(KernelMode, false, -20_000)
-        state.done = true
-        return true
-      })
-      IoConnectInterrupt(asked)
-      interrupt(made)
-      await KeDelayExecutionThread(KernelMode, false, -10_000)
-      await IoDisconnectInterrupt(asked.InterruptObject.value as KINTERRUPT)
-      const done = state.done
-      await KeDelayExecutionThread(KernelMode, false, -50_000)
-      return { done, leaked: bytes() - before }
-    })
-    expect(seen).toEqual({ done: true, leaked: 0 })
-  })
+  await expect(crash).rejects.toThrow(`${name} may be called at PASSIVE_LEVEL at most`)
 })
