@@ -53,6 +53,8 @@ export interface Attachment {
   readonly serialNumber: string | null
   /** Reaches the board, at each plug; fails with a UsageError or LinkError that says what to do. */
   open(): Promise<OpenBoard>
+  /** It is a device of the system: pulled out, it may come back at any time. */
+  readonly mayReturn?: boolean
   /** null: a real board, that only real hands can press. */
   readonly hands: Hands | null
   readonly fault: ModelFaults | null

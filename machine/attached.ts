@@ -70,6 +70,7 @@ async function attachmentOf(
     where: path,
     serialNumber,
     open: () => open(file, path, world),
+    mayReturn: true,
     hands: hands && { ...handsOf(hands), feed: () => nobody() },
     fault: null,
     model: null,

@@ -146,9 +146,9 @@ export function boardPlan(file: BoardFile, number: number, name: string): BoardP
   return { number, name, devices }
 }
 
-/** Which pins the device's own lines watch: its driver cannot see that in the resources. */
+/** Which pins the device's own lines watch, and what is an edge there: its driver cannot see that in the resources. */
 function pinsOf(lines: readonly PlacedLine[]): { LinePins?: string } {
-  const pins = lines.flatMap(({ line }) => (line.pin === undefined ? [] : [line.pin]))
+  const pins = lines.flatMap(({ line: { pin, active } }) => (pin === undefined ? [] : [`${pin} ${active}`]))
   return pins.length > 0 ? { LinePins: pins.join(',') } : {}
 }
 

@@ -53,6 +53,9 @@ interface Session {
   end: OpenBoard
 }
 
+/** Between two looks for a board that was pulled out. */
+const LOOK_TICKS = 10_000_000
+
 /** A board of a machine. On a simulated one the hands are methods. */
 export class Board {
   readonly name: string
@@ -66,6 +69,9 @@ export class Board {
   #departed: Session[] = []
   /** Faults of the sessions before this one. */
   #faultsBefore: Partial<BoardFaults> = {}
+  /** It went away by itself, and may come back so. */
+  #isExpected = false
+  #stopLooking: () => void = () => {}
   /** Plugs and unplugs, one behind the other. */
   #turn: Promise<unknown> = Promise.resolve()
   /** Who waits until the board is back. */
@@ -121,6 +127,7 @@ export class Board {
 
   /** Pulls the board out: a surprise removal. */
   unplug(): Promise<void> {
+    this.#expectNoMore()
     return this.#inTurn(() => this.#unplug())
   }
 
@@ -170,6 +177,7 @@ export class Board {
     this.#session = session
     end.connect(this.#eventsOf(session))
     host.begin()
+    this.#expectNoMore()
     await this.#slots.announce(this.#number)
     this.serve()
   }
@@ -214,6 +222,7 @@ export class Board {
       },
       (error: Error) => {
         this.#print(`the board did not come back: ${error.message}`)
+        this.#expect()
         for (const { reject } of this.#restarting.splice(0)) reject(error)
       },
     )
@@ -221,7 +230,30 @@ export class Board {
 
   #lost(reason: string): void {
     this.#print(`the board is gone: ${reason}`)
-    this.unplug().catch((error: unknown) => this.#print(`its removal failed: ${(error as Error).message}`))
+    const removed = this.#inTurn(() => this.#unplug())
+    removed.catch((error: unknown) => this.#print(`its removal failed: ${(error as Error).message}`))
+    this.#expect()
+  }
+
+  /** From now on looks for the board, where it is one of the system's: somebody may plug it in again. */
+  #expect(): void {
+    this.#isExpected = this.#at.mayReturn === true
+    this.#look()
+  }
+
+  #look(): void {
+    if (!this.#isExpected) return
+    this.#stopLooking = this.#slots.world.after(LOOK_TICKS, () => {
+      this.plug().then(
+        () => this.#print('the board is back'),
+        () => this.#look(),
+      )
+    })
+  }
+
+  #expectNoMore(): void {
+    this.#isExpected = false
+    this.#stopLooking()
   }
 
   #print(text: string): void {
@@ -343,6 +375,7 @@ export class Board {
 
   /** Gives back what the attachment holds. */
   async close(): Promise<void> {
+    this.#expectNoMore()
     await this.#session?.end.close()
     await this.#at.close?.()
   }

@@ -1,4 +1,7 @@
 /** Boards without firmware of ours on a PTY, through serialport: bytes and text lines reach the registers, and go out. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { Lines, patternOffset } from '../../classes/lines.ts'
 import { Uart } from '../../classes/uart.ts'
@@ -103,3 +106,30 @@ test.skipIf(isWindows)('a sketch that prints lines is registers by its patterns'
     await until(machine, 'the far end gets it', () => received() === 'GO\n')
   }),
 )
+
+test.skipIf(isWindows)('a board that was pulled out is plugged in again when it is back', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'dirql-ports-'))
+  const link = join(folder, 'board')
+  const quiet = { data() {}, closed() {} }
+  let far = await openPty(quiet, { link })
+  const said: string[] = []
+  try {
+    const boards = [{ board: 'generic-serial', name: NAME, at: link }]
+    await using machine = await boot({ boards, print: (text) => said.push(text) })
+    const board = machine.board(NAME)
+    await far.close()
+    await until(machine, 'it is gone', () => !board.isPlugged)
+    far = await openPty(quiet, { link })
+    await until(machine, 'it is back', () => board.isPlugged)
+    await until(machine, 'that is told', () => said.some((text) => text.includes('the board is back')))
+    await far.close()
+    await until(machine, 'it is gone again', () => !board.isPlugged)
+    await board.unplug() // the program does not want it any more
+    far = await openPty(quiet, { link })
+    await machine.sleep(1500)
+    expect(board.isPlugged).toBe(false)
+  } finally {
+    await far.close()
+    rmSync(folder, { recursive: true })
+  }
+})
