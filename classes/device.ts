@@ -25,6 +25,8 @@ export interface LineSpec {
   readonly dirql: number
   readonly mode: 'latched' | 'level'
   readonly shared: boolean
+  /** A passive-level interrupt: its ISR runs at PASSIVE_LEVEL. */
+  readonly passive?: boolean
   /** Names of the status and count registers that its frames carry. */
   readonly snapshot: readonly string[]
   /** The gpio pin that the line watches, where it watches one. */

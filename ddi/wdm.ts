@@ -380,6 +380,7 @@ export {
 } from '../kernel/ke/register.ts'
 // Ours: a wire is slower than a bus.
 export { flush, readFresh } from '../kernel/ke/register.ts'
+export { boardTime } from '../kernel/ke/interrupt.ts'
 export { MmNonCached, MmCached, MmWriteCombined, MmMapIoSpace, MmUnmapIoSpace } from '../kernel/ke/iospace.ts'
 
 // Device queues.

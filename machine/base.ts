@@ -52,6 +52,7 @@ export abstract class BaseMachine implements Machine {
 
   /** Loads the drivers and plugs in the boards that boot was given. */
   async begin(): Promise<void> {
+    for (const driver of this.options.bootDrivers) await this.load(driver)
     await this.outstanding.track(this.call(0, { kind: 'named-objects' }))
     for (const driver of this.options.drivers) await this.load(driver)
     for (const board of this.options.boards) await this.plug(board)

@@ -72,9 +72,10 @@ function ownRegisters({ registers }: DeviceEntry): RegisterSpec[] {
   })
 }
 
-function ownLine({ name, dirql, mode, shared, snapshot, pin, active }: LineEntry): LineSpec {
-  if (pin === undefined) return { name, dirql, mode, shared, snapshot: snapshot ?? [] }
-  return { name, dirql, mode, shared, pin, active: active ?? 'low', snapshot: [gpioEdgesName(pin)] }
+function ownLine({ name, dirql, mode, shared, passive, snapshot, pin, active }: LineEntry): LineSpec {
+  const line = { name, dirql, mode, shared, passive }
+  if (pin === undefined) return { ...line, snapshot: snapshot ?? [] }
+  return { ...line, pin, active: active ?? 'low', snapshot: [gpioEdgesName(pin)] }
 }
 
 /** All devices of a board; its lines are numbered over them in this order. */
@@ -121,11 +122,12 @@ export function boardPlan(file: BoardFile, number: number, name: string): BoardP
         ...entry.parameters,
       },
       registers: layout.registers,
-      lines: layout.lines.map(({ name: line, dirql, mode, shared, snapshot }) => ({
+      lines: layout.lines.map(({ name: line, dirql, mode, shared, passive = false, snapshot }) => ({
         name: line,
         level: dirql,
         latched: mode === 'latched',
         shared,
+        passive,
         snapshot,
       })),
       grants,

@@ -40,6 +40,10 @@ const line = z.strictObject({
   dirql: dirql.default(5),
   mode: z.enum(['latched', 'level']),
   shared: z.boolean().default(false),
+  passive: z
+    .boolean()
+    .default(false)
+    .describe('A passive-level interrupt: its ISR runs at PASSIVE_LEVEL, and may wait'),
   snapshot: z.array(registerName).max(32).optional().describe('Status and count registers that its frames carry'),
   pin: z
     .number()

@@ -20,6 +20,8 @@ export interface BootOptions {
   watchdog?: boolean | number
   /** Driver files, loaded in this order. */
   drivers?: (string | URL)[]
+  /** Driver files that are loaded before those, when there is no `\\BaseNamedObjects` yet. */
+  bootDrivers?: (string | URL)[]
   boards?: BoardOption[]
   /** Where DbgPrint goes. Default: standard error. */
   print?: (text: string) => void
@@ -40,6 +42,7 @@ export interface CheckedOptions {
   localRoutines: boolean
   watchdogMs: number
   drivers: string[]
+  bootDrivers: string[]
   boards: BoardOption[]
   print: (text: string) => void
 }
@@ -53,6 +56,7 @@ const KNOWN = [
   'localRoutines',
   'watchdog',
   'drivers',
+  'bootDrivers',
   'boards',
   'print',
 ]
@@ -81,6 +85,7 @@ export function checkOptions(options: BootOptions): CheckedOptions {
     localRoutines,
     watchdogMs: watchdog(options.watchdog ?? processors > 1),
     drivers: array('drivers', options.drivers ?? []).map(driverUrl),
+    bootDrivers: array('bootDrivers', options.bootDrivers ?? []).map(driverUrl),
     boards: array('boards', options.boards ?? []),
     print: printer(options.print ?? ((text) => process.stderr.write(text))),
   }

@@ -5,6 +5,7 @@
 import type { RegisterSpec } from '../classes/device.ts'
 import { attachLine, detachLine, vectorOf } from '../kernel/ke/interrupt.ts'
 import { REGISTER_BYTES } from '../kernel/ke/iospace.ts'
+import { PASSIVE_LEVEL } from '../kernel/ke/level.ts'
 import type { Parameters } from '../kernel/cm/values.ts'
 import { reportRootDevice, reportRootDeviceMissing } from '../kernel/io/rootbus.ts'
 import { pnpIdle } from '../kernel/io/pnpqueue.ts'
@@ -36,6 +37,8 @@ export interface LinePlan {
   level: number
   latched: boolean
   shared: boolean
+  /** A passive-level interrupt: drivers are told level 0 (decision 0110). */
+  passive?: boolean
   /** Names of the registers that its frames carry. */
   snapshot?: readonly string[]
 }
@@ -191,10 +194,14 @@ const memoryOf = (start: number, shared: boolean): Resource => ({
   shared,
 })
 
-const interruptOf = ({ level, latched }: LinePlan, { vector }: LineSeat, shared: boolean): Resource => ({
+const interruptOf = (
+  { level, latched, passive = false }: LinePlan,
+  { vector }: LineSeat,
+  shared: boolean,
+): Resource => ({
   kind: 'interrupt',
   vector,
-  level,
+  level: passive ? PASSIVE_LEVEL : level,
   latched,
   shared,
 })

@@ -180,5 +180,5 @@ export function FsRtlNotifyChangeDirectory(request: {
   NotifyIrp: IRP | null
 }): void | Promise<void> {
   enter(PASSIVE_LEVEL, 'FsRtlNotifyChangeDirectory')
-  return start({ ...request, IgnoreBuffer: true })
+  return start({ ...request, IgnoreBuffer: true, TraverseCallback: null, SubjectContext: null, FilterCallback: null })
 }

@@ -91,7 +91,7 @@ function assertRoutineFits(connection: Connection): void {
   if (isPassive(connection) || !isAsync(routine)) return
   bugCheck({
     code: BugCode.DRIVER_VIOLATION,
-    parameters: [0x15, connection.vector],
+    parameters: [0x13, connection.vector],
     message: `ISR ${routine.name} is async, and the interrupt is not a passive-level one; nothing can wait at DIRQL, so take the async away`,
   })
 }

@@ -34,7 +34,7 @@ function createNamedEvent(name: Text | null, type: number, handle: Out<HANDLE>):
  *
  * The event lives as long as the handle: the pointer has no reference of its own. Release it by ZwClose, never by
  * ObDereferenceObject. `\BaseNamedObjects\X` is what programs open as `Global\X`; it does not exist yet while boot
- * drivers are initialised.
+ * drivers (`bootDrivers` of boot) are initialised.
  *
  * @irql PASSIVE_LEVEL
  * @returns the event; null when the name is bad, its directory missing, or it is something else's; EventHandle is

@@ -17,7 +17,7 @@ import { CLOCK_LEVEL, delivery, DISPATCH_LEVEL, IPI_LEVEL, point } from './level
 import { clearPending, cpu, levelBit, Pcr, Pending, setPending } from './pcr.ts'
 import { takeReplies } from './replies.ts'
 import { startThread } from './start.ts'
-import { interrupted, type ThreadRecord, threadRecords, threadStore } from './thread.ts'
+import { interrupted, storedRecord, type ThreadRecord, threadRecords, withoutThread } from './thread.ts'
 import { expireTimers } from './timer.ts'
 
 const Thread = KTHREAD.offsets
@@ -31,14 +31,14 @@ function deliver(): void {
   const isBelowDispatch = irql < DISPATCH_LEVEL
   const hasInterrupts = levelsAbove(pending, isBelowDispatch ? DISPATCH_LEVEL : irql) !== 0
   if (!hasInterrupts && !(isBelowDispatch && (pending & Pending.Dpc) !== 0)) return
-  const thread = threadStore.getStore()
+  const thread = storedRecord()
   if (thread === undefined) {
     deliverAll()
     return
   }
   interrupted.thread = thread
   try {
-    threadStore.exit(deliverAll)
+    withoutThread(deliverAll)
   } finally {
     interrupted.thread = undefined
   }
@@ -96,8 +96,8 @@ export function isBusy(): boolean {
 
 /** Low importance DPCs wait until now. */
 function runDpcs(): void {
-  if (threadStore.getStore() === undefined) drainDpcs()
-  else threadStore.exit(drainDpcs)
+  if (storedRecord() === undefined) drainDpcs()
+  else withoutThread(drainDpcs)
 }
 
 /** Resumes the one ready thread that the oracle picks among those of the highest priority. */
@@ -147,7 +147,7 @@ function resume(record: ThreadRecord, status: number): void {
  */
 function checkSuspended(): void {
   clearPending(Pending.Suspend)
-  const record = threadStore.getStore()
+  const record = storedRecord()
   if (record !== undefined) assertNotWaiting(record)
 }
 

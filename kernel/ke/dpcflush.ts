@@ -12,7 +12,7 @@ import { KDPC, KEVENT } from './layouts.ts'
 import { APC_LEVEL, attend, DISPATCH_LEVEL, enter, lowerIrql, PASSIVE_LEVEL, point, raiseIrql } from './level.ts'
 import { cpu, Machine } from './pcr.ts'
 import { spinForWord } from './spin.ts'
-import { threadStore } from './thread.ts'
+import { withoutThread } from './thread.ts'
 import { waitForObject } from './wait.ts'
 
 const TAG = 'KeDf'
@@ -125,7 +125,7 @@ function runHere(call: number, id: number, context: Pvoid): void {
   const routine = routineOf(id)
   const dpc = new KDPC(call + GENERIC_CALL.size + cpu.number * KDPC.size)
   try {
-    threadStore.exit(() => routine(dpc, context, call, call))
+    withoutThread(() => routine(dpc, context, call, call))
   } catch (error) {
     escapedException(error, `DPC routine ${routine.name}`)
   }

@@ -411,6 +411,18 @@ export function disconnectInterrupt(interrupt: number): void {
   })
 }
 
+/**
+ * The board's clock, in microseconds, when it sent the newest frame of the interrupt's line: for an ISR the frame that
+ * it is called for. Wraps; 0 when there was none.
+ *
+ * @irql any
+ */
+export function boardTime(Interrupt: KINTERRUPT): number {
+  point()
+  const line = read32(entryOf(read32(Interrupt.address + K.Vector)) + Vector.Lines)
+  return line === 0 ? 0 : readU32(line + Line.BoardTime)
+}
+
 /** Has the ISR called, or not. The lines are off while no object of the chain is active. */
 export function setInterruptActive(interrupt: number, isActive: boolean): void {
   const entry = entryOf(read32(interrupt + K.Vector))
@@ -446,7 +458,7 @@ export const processorOf = (vector: number): number => read32(entryOf(vector) + 
  * held instead of a lock: `await` the call.
  *
  * @irql <= DIRQL; not above the interrupt's SynchronizeIrql
- * @returns the byte that the routine returned, unchanged (2 stays 2; a boolean becomes 1 or 0)
+ * @returns the byte that the routine returned, unchanged (2 stays 2; a boolean becomes 1 or 0; decision 0112)
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-kesynchronizeexecution
  */
 export function KeSynchronizeExecution<F extends KSYNCHRONIZE_ROUTINE>(

@@ -162,7 +162,8 @@ async function runSynchronized(event: number, routine: Routine, context: Pvoid):
 }
 
 /** Whether a routine is to be awaited. */
-export const isAsync = (routine: Routine): boolean => Object.prototype.toString.call(routine) === '[object AsyncFunction]'
+export const isAsync = (routine: Routine): boolean =>
+  Object.prototype.toString.call(routine) === '[object AsyncFunction]'
 
 function plainRoutine(interrupt: number, routine: Routine): never {
   return bugCheck({

@@ -8,9 +8,10 @@
  * ISRs and DPCs run without a store, so that a chain of promises started there does not pose as the thread
  * that they interrupted; `cpu.interrupted` tells them which that is.
  */
-import { AsyncLocalStorage } from 'node:async_hooks'
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import { read32, write32 } from '../mm/access.ts'
 import { type Memory, mem } from '../mm/memory.ts'
+import { askerOf } from './asyncframe.ts'
 import { KTHREAD } from './layouts.ts'
 import { cpu, Pcr } from './pcr.ts'
 
@@ -39,6 +40,17 @@ export class ThreadRecord {
 /** Carries the record of the thread that runs. */
 export const threadStore = new AsyncLocalStorage<ThreadRecord | undefined>()
 
+const { ask, forget } = askerOf(threadStore)
+/** The record that the store carries to the code that runs. */
+export const storedRecord = ask
+/** Another machine begins, or none: the last record, and with it its machine's memory, can go. */
+export const forgetRecord = forget
+
+/** Was made while no thread ran: what runs in its scope is no thread's, nor is what is started there. */
+const nobody = threadStore.exit(() => new AsyncResource('dirql'))
+/** Runs `body` without the store of the thread that runs. */
+export const withoutThread = (body: () => void): void => nobody.runInAsyncScope(body)
+
 /** Records of the threads of this processor, by KTHREAD. */
 export const threadRecords = new Map<number, ThreadRecord>()
 
@@ -54,7 +66,7 @@ const { Irql } = KTHREAD.offsets
  * freed: such code runs on the idle thread.
  */
 export function currentRecord(): ThreadRecord | undefined {
-  const record = threadStore.getStore() ?? interrupted.thread
+  const record = storedRecord() ?? interrupted.thread
   return record === undefined || record.hasEnded ? undefined : record
 }
 

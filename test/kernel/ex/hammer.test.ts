@@ -41,6 +41,16 @@ test.each(HAMMERS)(
   },
 )
 
+test('ExAcquirePushLockShared: the word is plausible at every instant, seen from the other processor (wdm-facts §3.2)', async () => {
+  await using machine = await boot({ processors: PROCESSORS })
+  const address = (await machine.run(driver, 'make')) as number
+  const [wrong] = await Promise.all([
+    hammer(machine, 'pushLockWatch', 2, { address, rounds: 4000 }),
+    hammer(machine, 'pushLockHammer', 4, { address, rounds: 2000, readEvery: 3 }),
+  ])
+  expect(wrong).toBe(0)
+})
+
 test('ExWaitForRundownProtectionRelease lets no user in behind it, on two processors', async () => {
   await using machine = await boot({ processors: PROCESSORS })
   const address = (await machine.run(driver, 'make')) as number

@@ -235,6 +235,16 @@ const broken = [
     is: DISPATCH_LEVEL,
   },
   {
+    rule: 'ExReleasePushLockExclusive of a shared hold',
+    act: async (lock: EX_PUSH_LOCK) => {
+      await ExAcquirePushLockShared(lock)
+      ExReleasePushLockExclusive(lock)
+    },
+    code: 0xc4,
+    at: 0,
+    is: 0x1009,
+  },
+  {
     rule: 'ExReleasePushLockShared of a lock that nobody holds',
     act: (lock: EX_PUSH_LOCK) => ExReleasePushLockShared(lock),
     code: 0x162,
@@ -259,6 +269,47 @@ const broken = [
     is: 0x80000002 | 0,
   },
 ]
+
+// Facts §3.1: IRQL, APC disable count, lock.
+test.each([
+  {
+    what: 'acquire',
+    subCode: 0xea,
+    act: (lock: EX_PUSH_LOCK) => (leaveCriticalRegion(), ExAcquirePushLockShared(lock)),
+  },
+  {
+    what: 'release',
+    subCode: 0xeb,
+    act: async (lock: EX_PUSH_LOCK) => {
+      await ExAcquirePushLockShared(lock)
+      leaveCriticalRegion()
+      ExReleasePushLockShared(lock)
+    },
+  },
+])(
+  'ExAcquirePushLockShared: an $what with APCs on names IRQL, APC disable count and lock',
+  async ({ subCode, act }) => {
+    let address = 0
+    const error = await withLock((lock) => {
+      ;({ address } = lock)
+      return Promise.resolve(act(lock))
+    }).catch((caught: unknown) => caught)
+    expect(error).toMatchObject({ code: 0xc4, parameters: [subCode, 0, 0, address] })
+  },
+)
+
+test.each([
+  { name: 'ExAcquirePushLockExclusive', acquire: ExAcquirePushLockExclusive },
+  { name: 'ExAcquirePushLockShared', acquire: ExAcquirePushLockShared },
+  { name: 'ExTryAcquirePushLockExclusive', acquire: ExTryAcquirePushLockExclusive },
+  { name: 'ExTryAcquirePushLockShared', acquire: ExTryAcquirePushLockShared },
+])('$name at DISPATCH_LEVEL is bug check 0x192', async ({ acquire }) => {
+  const crash = withLock(async (lock) => {
+    KeRaiseIrqlToDpcLevel()
+    await acquire(lock)
+  })
+  await expect(crash).rejects.toMatchObject({ code: 0x192 })
+})
 
 test.each(broken)('$rule is a bug check on a checked build', async ({ act, code, at, is }) => {
   const error = await withLock(async (lock) => act(lock)).catch((caught: unknown) => caught)

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { EX_PUSH_LOCK } from '../../../kernel/ex/pushlock.ts'
 import {
   FLT_PUSH_LOCK_DISABLE_AUTO_BOOST,
+  FLT_PUSH_LOCK_ENABLE_AUTO_BOOST,
   FLT_PUSH_LOCK_VALID_FLAGS,
   FltAcquirePushLockExclusive,
   FltAcquirePushLockExclusiveEx,
@@ -12,8 +13,20 @@ import {
   FltReleasePushLock,
   FltReleasePushLockEx,
 } from '../../../kernel/flt/pushlock.ts'
-import { KeAreAllApcsDisabled, KeAreApcsDisabled } from '../../../kernel/ke/apc.ts'
-import { KeRaiseIrqlToDpcLevel } from '../../../kernel/ke/level.ts'
+import {
+  KeAreAllApcsDisabled,
+  KeAreApcsDisabled,
+  KeEnterCriticalRegion,
+  KeLeaveCriticalRegion,
+} from '../../../kernel/ke/apc.ts'
+import {
+  APC_LEVEL,
+  KeGetCurrentIrql,
+  KeLowerIrql,
+  KeRaiseIrql,
+  KeRaiseIrqlToDpcLevel,
+} from '../../../kernel/ke/level.ts'
+import { poolUsage } from '../../../kernel/mm/pool.ts'
 import { bootOne, make, spawn } from '../ex/threads.ts'
 
 async function withLock(body: (lock: EX_PUSH_LOCK) => unknown): Promise<void> {
@@ -75,6 +88,87 @@ test.each([
   })
 })
 
+test.each([0, FLT_PUSH_LOCK_ENABLE_AUTO_BOOST, FLT_PUSH_LOCK_DISABLE_AUTO_BOOST, FLT_PUSH_LOCK_VALID_FLAGS])(
+  'FltAcquirePushLockExclusiveEx, FltAcquirePushLockSharedEx and FltReleasePushLockEx take Flags of %i alike',
+  async (flags) => {
+    await withLock(async (lock) => {
+      await FltAcquirePushLockExclusiveEx(lock, flags)
+      expect([lock.Value, KeAreApcsDisabled()]).toEqual([0x1, true])
+      FltReleasePushLockEx(lock, flags)
+      await FltAcquirePushLockSharedEx(lock, flags)
+      expect(lock.Value).toBe(0x11)
+      FltReleasePushLockEx(lock, flags)
+      expect([lock.Value, KeAreApcsDisabled()]).toEqual([0, false])
+    })
+  },
+)
+
+test('FltAcquirePushLockShared inside a region of the caller’s leaves that region to him', async () => {
+  await withLock(async (lock) => {
+    KeEnterCriticalRegion()
+    await FltAcquirePushLockShared(lock)
+    await FltAcquirePushLockShared(lock)
+    FltReleasePushLock(lock)
+    FltReleasePushLock(lock)
+    expect(KeAreApcsDisabled()).toBe(true)
+    KeLeaveCriticalRegion()
+    expect(KeAreApcsDisabled()).toBe(false)
+  })
+})
+
+test('FltAcquirePushLockExclusive keeps the region while it waits, and enters it once', async () => {
+  await withLock(async (lock) => {
+    await FltAcquirePushLockExclusive(lock)
+    const areOff: boolean[] = []
+    const join = await spawn(async () => {
+      await FltAcquirePushLockExclusive(lock)
+      areOff.push(KeAreApcsDisabled())
+      FltReleasePushLock(lock)
+      areOff.push(KeAreApcsDisabled())
+    })
+    FltReleasePushLock(lock)
+    await join()
+    expect(areOff).toEqual([true, false])
+  })
+})
+
+test('FltInitializePushLock, FltAcquirePushLockExclusive, FltReleasePushLock and FltDeletePushLock work at APC_LEVEL', async () => {
+  await withLock(async (lock) => {
+    const old = { value: 0 }
+    KeRaiseIrql(APC_LEVEL, old)
+    FltInitializePushLock(lock)
+    await FltAcquirePushLockExclusive(lock)
+    expect([lock.Value, KeGetCurrentIrql()]).toEqual([0x1, APC_LEVEL])
+    FltReleasePushLock(lock)
+    FltDeletePushLock(lock)
+    KeLowerIrql(old.value)
+  })
+})
+
+test('FltDeletePushLock frees no memory: the word may be initialized anew', async () => {
+  await withLock(async (lock) => {
+    const bytes = (): number => poolUsage().reduce((sum, row) => sum + row.bytes, 0)
+    const before = bytes()
+    FltDeletePushLock(lock)
+    FltInitializePushLock(lock)
+    await FltAcquirePushLockShared(lock)
+    FltReleasePushLock(lock)
+    expect(bytes()).toBe(before)
+  })
+})
+
+test.each([
+  ['FltInitializePushLock', FltInitializePushLock],
+  ['FltReleasePushLock', FltReleasePushLock],
+  ['FltDeletePushLock', FltDeletePushLock],
+] as const)('%s at DISPATCH_LEVEL is a bug check', async (name, routine) => {
+  const crash = withLock((lock) => {
+    KeRaiseIrqlToDpcLevel()
+    routine(lock)
+  })
+  await expect(crash).rejects.toThrow(`${name} may be called at APC_LEVEL at most`)
+})
+
 test('FltInitializePushLock makes the word 0', async () => {
   await withLock((lock) => expect(lock.Value).toBe(0))
 })
@@ -89,6 +183,16 @@ test.each<{ rule: string; code: number; act: (lock: EX_PUSH_LOCK) => void | Prom
     },
   },
   { rule: 'FltReleasePushLock of a lock that nobody holds', code: 0x162, act: FltReleasePushLock },
+  {
+    rule: 'FltInitializePushLock of a word that is not aligned',
+    code: 0x1e,
+    act: (lock) => FltInitializePushLock(new EX_PUSH_LOCK(lock.address + 2)),
+  },
+  {
+    rule: 'FltAcquirePushLockShared of a word that is not aligned',
+    code: 0x1e,
+    act: (lock) => FltAcquirePushLockShared(new EX_PUSH_LOCK(lock.address + 1)),
+  },
   {
     rule: 'FltAcquirePushLockExclusive at DISPATCH_LEVEL',
     code: 0x192,

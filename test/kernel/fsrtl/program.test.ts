@@ -7,6 +7,7 @@ import {
   FILE_ACTION_RENAMED_NEW_NAME,
   FILE_ACTION_RENAMED_OLD_NAME,
 } from '../../../kernel/fsrtl/codes.ts'
+import { STATUS_DELETE_PENDING } from '../../../kernel/rtl/status.ts'
 
 const volume = new URL('./drivers/volume.ts', import.meta.url)
 
@@ -88,6 +89,34 @@ test('more changes than there is room for are told as one overflow', () =>
       { action: 'added', path: '0' },
       { action: 'overflow', path: '' },
     ])
+  }))
+
+test('the removal of a watched directory ends the wait, of every program that watches it', () =>
+  withVolume(async (machine) => {
+    await using first = await machine.open('Volume\\d')
+    await using second = await machine.open('Volume\\d')
+    await using other = await machine.open('Volume\\e')
+    const ended = [first, second].map((file) => file.watch().next())
+    const watching = other.watch().next()
+    const all = Promise.allSettled(ended)
+    await untilWatched(machine)
+    await machine.sleep(1)
+    await machine.run(volume, 'remove', '\\d')
+    const reasons = (await all).map((result) => (result as PromiseRejectedResult).reason as NtStatusError)
+    expect(reasons.map(({ status }) => status)).toEqual([STATUS_DELETE_PENDING, STATUS_DELETE_PENDING])
+    await report(machine, '\\e\\a')
+    expect((await watching).value).toEqual({ action: 'added', path: 'a' })
+  }))
+
+test('a second watch of one handle waits behind the first, and each change goes to one of them', () =>
+  withVolume(async (machine) => {
+    await using file = await machine.open('Volume\\d')
+    const watching = [file.watch().next(), file.watch().next()]
+    await untilWatched(machine)
+    await machine.sleep(1)
+    for (const name of ['a', 'b']) await report(machine, `\\d\\${name}`)
+    const paths = (await Promise.all(watching)).map(({ value }) => (value as { path: string }).path)
+    expect(paths.toSorted()).toEqual(['a', 'b'])
   }))
 
 test.for([0, 0xffffffff, 0x1000])('a filter of %i is refused before the file system sees it', (filter) =>

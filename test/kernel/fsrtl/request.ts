@@ -25,6 +25,8 @@ export interface WatchOptions
   skew?: number
   /** Asks by FsRtlNotifyChangeDirectory. */
   firstForm?: boolean
+  /** Asks by FsRtlNotifyFullChangeDirectory; else it is FsRtlNotifyFilterChangeDirectory. */
+  fullForm?: boolean
   /** Called when the request is completed, before anybody else learns of it. */
   whenDone?: () => void
 }
@@ -46,6 +48,8 @@ export class Request {
   readonly length: number
   readonly options: WatchOptions
   completions = 0
+  /** Irp.PendingReturned, when it was completed. */
+  isMarkedPending = false
   #outcome: Outcome = 'pending'
 
   constructor(irp: IRP, buffer: number, length: number, options: WatchOptions) {
@@ -62,6 +66,7 @@ export class Request {
   complete(): void {
     const { Status, Information } = this.irp.IoStatus
     this.completions += 1
+    this.isMarkedPending = this.irp.PendingReturned !== 0
     this.#outcome = {
       status: statusName(Status),
       information: Information,

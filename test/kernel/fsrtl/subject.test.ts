@@ -75,6 +75,7 @@ describe('a subject context is released and freed once:', () => {
         TraverseCallback: (_watcher: never, _target: never, one: SECURITY_SUBJECT_CONTEXT) =>
           given.push(one.address === subject.address && one.PrimaryToken === currentProcess()) > 0,
       })
+      await open.watch({ SubjectContext: capture() })
       await volume.report('\\d\\e\\a')
       await volume.report('\\d\\e\\b')
       const kept = since(before)

@@ -13,7 +13,11 @@ import { FILE_ACTION_ADDED, FILE_NOTIFY_CHANGE_FILE_NAME } from '../../../kernel
 import type { AnyName } from '../../../kernel/fsrtl/name.ts'
 import { FsRtlNotifyFilterReportChange, type NotifyFilterReport } from '../../../kernel/fsrtl/report.ts'
 import { FsRtlNotifyInitializeSync, FsRtlNotifyUninitializeSync, NOTIFY_SYNC } from '../../../kernel/fsrtl/sync.ts'
-import { FsRtlNotifyChangeDirectory, FsRtlNotifyFilterChangeDirectory } from '../../../kernel/fsrtl/watch.ts'
+import {
+  FsRtlNotifyChangeDirectory,
+  FsRtlNotifyFilterChangeDirectory,
+  FsRtlNotifyFullChangeDirectory,
+} from '../../../kernel/fsrtl/watch.ts'
 import { StatusError } from '../../../kernel/ke/exception.ts'
 import { out } from '../../../kernel/ke/out.ts'
 import { KernelMode } from '../../../kernel/ke/wait.ts'
@@ -153,7 +157,8 @@ export class Volume {
   #change(irp: IRP): void | Promise<void> {
     const request = this.requests.find((one) => one.irp.address === irp.address) as Request
     const open = this.#opens.get(irp.address) as Open
-    const { length: _length, buffer: _buffer, skew: _skew, whenDone: _whenDone, firstForm, ...given } = request.options
+    const { length: _length, buffer: _buffer, skew: _skew, whenDone: _whenDone, ...options } = request.options
+    const { firstForm = false, fullForm = false, ...given } = options
     const parameters = {
       NotifySync: this.sync,
       NotifyList: this.list,
@@ -165,7 +170,8 @@ export class Volume {
       NotifyIrp: irp,
       ...given,
     }
-    return firstForm === true ? FsRtlNotifyChangeDirectory(parameters) : FsRtlNotifyFilterChangeDirectory(parameters)
+    if (firstForm) return FsRtlNotifyChangeDirectory(parameters)
+    return fullForm ? FsRtlNotifyFullChangeDirectory(parameters) : FsRtlNotifyFilterChangeDirectory(parameters)
   }
 
   /** Reports a change of a file name, if the options say nothing else. */

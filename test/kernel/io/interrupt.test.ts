@@ -1,13 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { KeSynchronizeExecution, Latched, LevelSensitive, requestVector } from '../../../kernel/ke/interrupt.ts'
 import type { KINTERRUPT } from '../../../kernel/ke/layouts.ts'
-import {
-  APC_LEVEL,
-  DISPATCH_LEVEL,
-  KeGetCurrentIrql,
-  KeLowerIrql,
-  KeRaiseIrql,
-} from '../../../kernel/ke/level.ts'
+import { APC_LEVEL, DISPATCH_LEVEL, KeGetCurrentIrql, KeLowerIrql, KeRaiseIrql } from '../../../kernel/ke/level.ts'
 import { KSPIN_LOCK, KeTestSpinLock } from '../../../kernel/ke/spinlock.ts'
 import { IoConnectInterrupt, IoDisconnectInterrupt } from '../../../kernel/io/interrupt.ts'
 import {
@@ -36,7 +30,19 @@ import { ref } from '../../../kernel/rtl/ref.ts'
 import { pointer, struct } from '../../../kernel/rtl/struct.ts'
 import { KINTERRUPT as KINTERRUPT_TYPE } from '../../../kernel/ke/layouts.ts'
 import { interrupt, kindsOf, makeBoard, makeLine, takeAll } from '../ke/board.ts'
-import { type Box, bytes, type Connect, full, line, lines, messages, OTHER, parameters, pdoWith, VECTOR } from './lines.ts'
+import {
+  type Box,
+  bytes,
+  type Connect,
+  full,
+  line,
+  lines,
+  messages,
+  OTHER,
+  parameters,
+  pdoWith,
+  VECTOR,
+} from './lines.ts'
 import { bugCheckOf, onMachine } from '../ke/machine.ts'
 
 // wdm-facts §4.3
@@ -228,7 +234,11 @@ describe('IoConnectInterruptEx', () => {
     ['lines of no PDO', () => lines(null, { value: null }), STATUS_INVALID_PARAMETER],
     ['messages of no PDO', () => messages(null, { value: null }), STATUS_INVALID_PARAMETER],
     ['messages of a device without a line', () => messages(pdoWith(), { value: null }), STATUS_NOT_FOUND],
-    ['lines with FloatingSave', () => lines(device(), { value: null }, { FloatingSave: true }), STATUS_INVALID_PARAMETER],
+    [
+      'lines with FloatingSave',
+      () => lines(device(), { value: null }, { FloatingSave: true }),
+      STATUS_INVALID_PARAMETER,
+    ],
     [
       'a passive-level ISR with a spin lock',
       () => full(device(), { Irql: 0, SynchronizeIrql: 0, SpinLock: allocateStruct(KSPIN_LOCK, 'Test') }),
@@ -258,15 +268,18 @@ describe('IoConnectInterruptEx', () => {
     [0, 7],
     [6, 7],
     [9, 9],
-  ])('IoConnectInterruptEx takes a SynchronizeIrql of %i for lines of 5 and 7 as a minimum: %i', async (given, used) => {
-    const irql = await onMachine(() => {
-      const box: Box = { value: null }
-      const pdo = pdoWith(line(VECTOR, 5), line(OTHER, 7))
-      IoConnectInterruptEx(lines(pdo, box, { SynchronizeIrql: given }))
-      return KeSynchronizeExecution(box.value as KINTERRUPT, KeGetCurrentIrql, null)
-    })
-    expect(irql).toBe(used)
-  })
+  ])(
+    'IoConnectInterruptEx takes a SynchronizeIrql of %i for lines of 5 and 7 as a minimum: %i',
+    async (given, used) => {
+      const irql = await onMachine(() => {
+        const box: Box = { value: null }
+        const pdo = pdoWith(line(VECTOR, 5), line(OTHER, 7))
+        IoConnectInterruptEx(lines(pdo, box, { SynchronizeIrql: given }))
+        return KeSynchronizeExecution(box.value as KINTERRUPT, KeGetCurrentIrql, null)
+      })
+      expect(irql).toBe(used)
+    },
+  )
 
   test('IoConnectInterruptEx FULLY_SPECIFIED uses the SynchronizeIrql that it is given', async () => {
     const irql = await onMachine(() => {

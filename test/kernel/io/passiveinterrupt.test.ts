@@ -212,7 +212,7 @@ describe('an async ISR', () => {
     ],
   ])('%s of one at DIRQL is bug check 0x121: nothing can wait there', async (_name, act) => {
     const error = await bugCheckOf(act)
-    expect([error.code, error.parameters[0]]).toEqual([0x121, 0x15])
+    expect([error.code, error.parameters[0]]).toEqual([0x121, 0x13])
     expect(error.message).toContain('async')
   })
 

@@ -247,6 +247,8 @@ describe.each(BUILDS)('%s build, one processor: delivery', (build) => {
     ['LevelSensitive: the second claims', LevelSensitive, [[O], [X], [X]], '01'],
     ['LevelSensitive: the last claims', LevelSensitive, [[O], [O], [X]], '012'],
     ['LevelSensitive: one alone', LevelSensitive, [[X]], '0'],
+    ['LevelSensitive: one alone that claims nothing', LevelSensitive, [[O]], '0'],
+    ['Latched: one alone, whatever it claims', Latched, [[X, X]], '0'],
     ['Latched: nobody claims', Latched, [[O], [O], [O]], '012'],
     ['Latched: the first claims once', Latched, [[X], [O], [O]], '012012'],
     ['Latched: the last claims once', Latched, [[O], [O], [X]], '012012'],

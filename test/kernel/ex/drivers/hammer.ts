@@ -51,6 +51,7 @@ import { KeEnterCriticalRegion, KeLeaveCriticalRegion } from '../../../../kernel
 import { KeInitializeSemaphore, KeReleaseSemaphore } from '../../../../kernel/ke/semaphore.ts'
 import { KSEMAPHORE } from '../../../../kernel/ke/layouts.ts'
 import { Executive, KernelMode, KeWaitForSingleObject } from '../../../../kernel/ke/wait.ts'
+import { atomicLoad } from '../../../../kernel/mm/access.ts'
 import { allocateStruct, free } from '../../../../kernel/mm/pool.ts'
 import { LONG, PVOID, struct } from '../../../../kernel/rtl/struct.ts'
 
@@ -152,6 +153,28 @@ export async function pushLockHammer({ address, rounds, readEvery = 0 }: Rounds)
     KeLeaveCriticalRegion()
   }
   return writes
+}
+
+/** Takes the push lock now and then, and looks at its word in between; gives back how often that could not be. */
+export async function pushLockWatch({ address, rounds }: Rounds): Promise<number> {
+  const { pushLock } = at(address)
+  let wrong = 0
+  for (let round = 0; round < rounds; round++) {
+    for (let glance = 0; glance < 50; glance++) if (!isPlausible(atomicLoad(pushLock.address))) wrong += 1
+    KeEnterCriticalRegion()
+    await ExAcquirePushLockShared(pushLock)
+    ExReleasePushLockShared(pushLock)
+    KeLeaveCriticalRegion()
+  }
+  return wrong
+}
+
+/** LOCK 1, WAITING 2, WAKING 4, MULTIPLE_SHARED 8; above them a share count, or with WAITING a wait block. */
+export function isPlausible(word: number): boolean {
+  if ((word & 4) !== 0 && (word & 2) === 0) return false
+  if ((word & 8) !== 0 && (word & 3) !== 3) return false
+  if ((word & 3) === 0 && word !== 0) return false
+  return (word & 2) === 0 || word >>> 4 !== 0
 }
 
 export async function fastMutexHammer({ address, rounds }: Rounds): Promise<number> {

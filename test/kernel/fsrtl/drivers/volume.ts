@@ -43,6 +43,7 @@ import {
   STATUS_PENDING,
   STATUS_SUCCESS,
 } from '../../../../ddi/ntifs.ts'
+import { textOf } from '../../../../kernel/rtl/string.ts'
 
 /** The volume control block. */
 export const volume = globals({
@@ -55,7 +56,7 @@ const NAME = '\\Device\\Volume'
 const LINK = '\\??\\Volume'
 
 export function DriverEntry(driver: DRIVER_OBJECT): NTSTATUS {
-  driver.MajorFunction.set(IRP_MJ_CREATE, succeed)
+  driver.MajorFunction.set(IRP_MJ_CREATE, create)
   driver.MajorFunction.set(IRP_MJ_CLOSE, succeed)
   driver.MajorFunction.set(IRP_MJ_CLEANUP, cleanup)
   driver.MajorFunction.set(IRP_MJ_DIRECTORY_CONTROL, directoryControl)
@@ -91,6 +92,33 @@ function finish(irp: IRP, status: NTSTATUS): NTSTATUS {
   irp.IoStatus.Information = 0
   IoCompleteRequest(irp, IO_NO_INCREMENT)
   return status
+}
+
+/** The directory's context, which is one for all who open it: here a number that its name makes. */
+function directoryOf(name: string): number {
+  let number = 7
+  for (let index = 0; index < name.length; index++) number = (number * 31 + name.charCodeAt(index)) >>> 0
+  return number
+}
+
+export function create(_device: DEVICE_OBJECT, irp: IRP): NTSTATUS {
+  const file = IoGetCurrentIrpStackLocation(irp).FileObject as FILE_OBJECT
+  file.FsContext = directoryOf(textOf(file.FileName))
+  return finish(irp, STATUS_SUCCESS)
+}
+
+/** The directory `name` is deleted. */
+export function remove(name: string): void | Promise<void> {
+  return FsRtlNotifyFullChangeDirectory({
+    NotifySync: sync(),
+    NotifyList: volume.DirNotifyList,
+    FsContext: directoryOf(name),
+    FullDirectoryName: null,
+    WatchTree: false,
+    IgnoreBuffer: false,
+    CompletionFilter: 0,
+    NotifyIrp: null,
+  })
 }
 
 export function succeed(_device: DEVICE_OBJECT, irp: IRP): NTSTATUS {

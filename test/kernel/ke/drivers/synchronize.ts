@@ -29,6 +29,7 @@ import { DEVICE_OBJECT } from '../../../../kernel/io/layouts.ts'
 import { allocateResources } from '../../../../kernel/io/resources.ts'
 import { read32, write32 } from '../../../../kernel/mm/access.ts'
 import { allocate, allocateStruct } from '../../../../kernel/mm/pool.ts'
+import { ref } from '../../../../kernel/rtl/ref.ts'
 import { LONG, pointer, struct, ULONG } from '../../../../kernel/rtl/struct.ts'
 
 const ROUNDS = 2000
@@ -113,9 +114,9 @@ export async function slowSection(pair: PAIR): Promise<boolean> {
   return true
 }
 
-/** An ISR that runs for a while, and sees whether the object that has its lock is there to the end. */
-export function longIsr(interrupt: KINTERRUPT, pair: PAIR): boolean {
-  const owner = pair.Kind === CONNECT_LINE_BASED ? pair.First : interrupt
+/** An ISR that runs for a while. It finds its object where the driver has it, which has its lock to the end. */
+export function longIsr(_interrupt: KINTERRUPT, pair: PAIR): boolean {
+  const owner = pair.Kind === CONNECT_LINE_BASED ? pair.First : pair.Second
   pair.Inside = 1
   for (let spin = 0; spin < 50_000; spin++) pair.Count += 1
   if (owner?.Type !== ObjectType.InterruptObject) pair.Torn += 1
@@ -161,14 +162,13 @@ function connectPair(pair: PAIR, vectors: readonly number[], routine: Isr, passi
   const ServiceRoutine = routine as typeof isr // at PASSIVE_LEVEL it may be async
   const common = { ServiceRoutine, ServiceContext: pair, FloatingSave: false }
   if (pair.Kind === CONNECT_LINE_BASED) {
-    const InterruptObject = box()
+    const InterruptObject = ref(pair, 'First')
     const LineBased = { ...common, PhysicalDeviceObject, InterruptObject, SpinLock: null, SynchronizeIrql: 0 }
     check(IoConnectInterruptEx({ Version: CONNECT_LINE_BASED, LineBased }))
-    pair.First = InterruptObject.value
     return
   }
-  const connected = vectors.map((Vector) => {
-    const InterruptObject = box()
+  for (const [index, Vector] of vectors.entries()) {
+    const InterruptObject = ref(pair, index === 0 ? 'First' : 'Second')
     const parameters = {
       ...common,
       InterruptObject,
@@ -184,13 +184,8 @@ function connectPair(pair: PAIR, vectors: readonly number[], routine: Isr, passi
     const FullySpecified = { ...parameters, PhysicalDeviceObject }
     if (pair.Kind === CONNECT) check(IoConnectInterrupt(parameters))
     else check(IoConnectInterruptEx({ Version: CONNECT_FULLY_SPECIFIED, FullySpecified }))
-    return InterruptObject.value
-  })
-  pair.First = connected[0] ?? null
-  pair.Second = connected[1] ?? null
+  }
 }
-
-const box = (): { value: KINTERRUPT | null } => ({ value: null })
 
 function check(status: number): void {
   if (status !== 0) throw new Error(`not connected: 0x${(status >>> 0).toString(16)}`)
@@ -290,7 +285,7 @@ export async function connectAgainAndAgain(address: number): Promise<{ late: num
 export async function interruptUntilOver(address: number): Promise<void> {
   const pair = at(address)
   while (pair.Over === 0) {
-    if (pair.First !== null) requestVector(1, VECTORS[1])
+    requestVector(1, VECTORS[1])
     KeGetCurrentIrql()
   }
 }
