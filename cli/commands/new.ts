@@ -51,14 +51,23 @@ import { test } from 'dirql/vitest'
 
 const board = JSON.parse(readFileSync(new URL('./board.json', import.meta.url), 'utf8')) as object
 
-test('a read tells how many events came', async ({ machine }) => {
+test('a read waits for an event, and tells how many came', async ({ machine }) => {
   await machine.load(new URL('./index.ts', import.meta.url))
   const simulated = await machine.plug({ board, name: 'board-0' })
-  await using file = await machine.open('${deviceName(name)}')
   const device = simulated.model.device('${name}')
-  device.add('EVENTS', 1)
-  device.line('event').pulse()
-  expect(new TextDecoder().decode(await file.read(32))).toBe('1 events')
+  const happen = (): void => {
+    device.add('EVENTS', 1)
+    device.line('event').pulse()
+  }
+  await using file = await machine.open('${deviceName(name)}-0')
+  const reading = file.read(32)
+  await machine.sleep(1)
+  happen()
+  expect(new TextDecoder().decode(await reading)).toBe('1 events')
+  happen()
+  happen()
+  await machine.sleep(1)
+  expect(new TextDecoder().decode(await file.read(32))).toBe('3 events')
 })
 `
 
@@ -68,94 +77,103 @@ const deviceName = (name: string): string =>
     .map((part) => part.charAt(0).toUpperCase() + part.slice(1))
     .join('')
 
-const driver = (name: string): string => `/** What this drives, and how: say it here. */
+const driver = (name: string): string => `/**
+ * What this drives, and how: say it here.
+ *
+ * Each event interrupts. The ISR takes over the board's count and queues a DPC; a read waits until the count has moved,
+ * and tells it as text.
+ */
 import {
-  CmResourceTypeInterrupt,
-  CmResourceTypeMemory,
+  atomic,
   DEVICE_OBJECT,
-  DO_BUFFERED_IO,
-  DO_DEVICE_INITIALIZING,
   type DRIVER_OBJECT,
-  array,
-  Executive,
-  FILE_DEVICE_UNKNOWN,
-  IO_NO_INCREMENT,
-  IoAttachDeviceToDeviceStack,
-  IoCallDriver,
-  IoCompleteRequest,
-  IoConnectInterrupt,
-  IoCreateDevice,
-  IoCreateSymbolicLink,
-  IoDeleteDevice,
+  globals,
   IoDeleteSymbolicLink,
-  IoDetachDevice,
   IoDisconnectInterrupt,
-  IoForwardIrpSynchronously,
   IoGetCurrentIrpStackLocation,
-  IoSkipCurrentIrpStackLocation,
   type IRP,
   IRP_MJ_CLEANUP,
   IRP_MJ_CLOSE,
   IRP_MJ_CREATE,
   IRP_MJ_PNP,
   IRP_MJ_READ,
-  IRP_MN_REMOVE_DEVICE,
-  IRP_MN_START_DEVICE,
-  IRP_MN_SURPRISE_REMOVAL,
   KDPC,
+  KeFlushQueuedDpcs,
   KeInitializeDpc,
-  KeInitializeEvent,
+  KeInitializeSpinLock,
   KeInsertQueueDpc,
   KeRemoveQueueDpc,
-  KernelMode,
-  KeSetEvent,
-  KEVENT,
-  KeWaitForSingleObject,
+  KeSynchronizeExecution,
   KINTERRUPT,
-  Latched,
+  KSPIN_LOCK,
+  LONG,
   MmMapIoSpace,
   MmNonCached,
   MmUnmapIoSpace,
-  NT_SUCCESS,
   type NTSTATUS,
-  out,
   pointer,
   READ_REGISTER_ULONG,
   ref,
   STATUS_BUFFER_TOO_SMALL,
+  STATUS_CANCELLED,
   STATUS_DEVICE_NOT_CONNECTED,
+  STATUS_INSUFFICIENT_RESOURCES,
   STATUS_SUCCESS,
   STATUS_UNSUCCESSFUL,
   struct,
-  SynchronizationEvent,
-  UCHAR,
   ULONG,
 } from 'dirql/wdm'
+import { BYTES, complete } from 'dirql/irp'
+import { attachDevice, connectInterrupt, dispatchPnp, type PnpRoutines, type Resources } from 'dirql/pnp'
+import {
+  drain,
+  enqueue,
+  finish,
+  initializeQueue,
+  locked,
+  queueRoutines,
+  type REQUEST,
+  REQUEST_QUEUE,
+  serve,
+} from 'dirql/requests'
 
 /** The devices that this driver is for: those of board.json. */
 export const hardwareIds = ['example\\\\${name}']
 
 const EVENTS = 0 // the register
 const REGISTER_BYTES = 4
-const DEVICE = '\\\\Device\\\\${deviceName(name)}'
-const LINK = '\\\\??\\\\${deviceName(name)}'
+const ALL_ONES = 0xffffffff // what a register of a board reads that was pulled out
 
 /** The device extension: memory that every processor sees. */
 export const EXTENSION = struct('EXTENSION', {
-  Events: ULONG, // guarded by the interrupt spin lock
-  Registers: ULONG, // address; 0 when the board is gone
-  Interrupt: pointer(KINTERRUPT),
+  // Guarded by the interrupt spin lock: only the ISR and SynchCritSections touch it.
+  Events: ULONG, // the board's count at the last interrupt
+
+  // Guarded by Lock, which is acquired before the interrupt spin lock.
+  Lock: KSPIN_LOCK,
+  Reads: REQUEST_QUEUE, // those that wait for an event
+  Interrupt: pointer(KINTERRUPT), // null while the hardware is not the driver's
+  Counted: ULONG, // Events, when somebody looked last
+  Told: ULONG, // the count that a read was told last
+
+  // Set before the interrupt is connected, or by PnP.
+  Registers: ULONG, // address of the register window
   Lower: pointer<DEVICE_OBJECT>(() => DEVICE_OBJECT),
   Dpc: KDPC,
-  Happened: KEVENT,
+  Number: ULONG,
 })
 export type EXTENSION = InstanceType<typeof EXTENSION>
 
 const extensionOf = (device: DEVICE_OBJECT): EXTENSION => device.DeviceExtension as EXTENSION
 
-/** @irql PASSIVE_LEVEL */
+/** How many devices there were: each gets a number for its name. */
+export const Globals = globals({ Devices: atomic(LONG) })
+
+/** Runs once, when the driver is loaded. What the kernel is to call must be exported. @irql PASSIVE_LEVEL */
 export function DriverEntry(DriverObject: DRIVER_OBJECT): NTSTATUS {
-  for (const major of [IRP_MJ_CREATE, IRP_MJ_CLEANUP, IRP_MJ_CLOSE]) DriverObject.MajorFunction.set(major, succeed)
+  DriverObject.MajorFunction.set(IRP_MJ_CREATE, succeed)
+  DriverObject.MajorFunction.set(IRP_MJ_CLEANUP, cleanup)
+  DriverObject.MajorFunction.set(IRP_MJ_CLOSE, succeed)
   DriverObject.MajorFunction.set(IRP_MJ_READ, read)
   DriverObject.MajorFunction.set(IRP_MJ_PNP, pnp)
   if (DriverObject.DriverExtension !== null) DriverObject.DriverExtension.AddDevice = addDevice
@@ -163,138 +181,122 @@ export function DriverEntry(DriverObject: DRIVER_OBJECT): NTSTATUS {
   return STATUS_SUCCESS
 }
 
+/** Its devices are removed before. @irql PASSIVE_LEVEL */
 export function unload(_DriverObject: DRIVER_OBJECT): void {}
+
+// The device comes and goes.
 
 /** @irql PASSIVE_LEVEL */
 export function addDevice(DriverObject: DRIVER_OBJECT, PhysicalDeviceObject: DEVICE_OBJECT): NTSTATUS {
-  const created = out<DEVICE_OBJECT>()
-  const status = IoCreateDevice({
-    DriverObject,
-    DeviceExtensionSize: EXTENSION,
-    DeviceName: DEVICE,
-    DeviceType: FILE_DEVICE_UNKNOWN,
-    DeviceCharacteristics: 0,
-    Exclusive: false,
-    DeviceObject: created,
-  })
-  if (!NT_SUCCESS(status)) return status
-  const device = created.value
-  const extension = extensionOf(device)
-  KeInitializeDpc(extension.Dpc, dpc, extension)
-  KeInitializeEvent(extension.Happened, SynchronizationEvent, false)
-  extension.Lower = IoAttachDeviceToDeviceStack(device, PhysicalDeviceObject)
-  device.Flags = (device.Flags | DO_BUFFERED_IO) & ~DO_DEVICE_INITIALIZING
-  return IoCreateSymbolicLink(LINK, DEVICE)
+  const number = Globals.Devices.add(1)
+  const initialize = (extension: EXTENSION): void => {
+    extension.Number = number
+    KeInitializeSpinLock(extension.Lock)
+    KeInitializeDpc(extension.Dpc, dpc, extension)
+    initializeQueue(extension.Reads, extension.Lock, extension, QUEUE)
+  }
+  // What programs open: \`machine.open('${deviceName(name)}-0')\`.
+  const opened = { name: \`${deviceName(name)}\${number}\`, link: \`${deviceName(name)}-\${number}\` }
+  return attachDevice(DriverObject, PhysicalDeviceObject, EXTENSION, initialize, opened)
 }
 
+const PNP: PnpRoutines = { start, stop, remove }
+
 /** @irql PASSIVE_LEVEL */
-export async function pnp(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTATUS> {
-  const extension = extensionOf(DeviceObject)
-  const lower = extension.Lower as DEVICE_OBJECT
-  const { MinorFunction } = IoGetCurrentIrpStackLocation(Irp)
-  if (MinorFunction === IRP_MN_START_DEVICE) {
-    await IoForwardIrpSynchronously(lower, Irp)
-    const { Status } = Irp.IoStatus
-    return complete(Irp, NT_SUCCESS(Status) ? start(extension, Irp) : Status)
-  }
-  if (MinorFunction === IRP_MN_SURPRISE_REMOVAL || MinorFunction === IRP_MN_REMOVE_DEVICE) {
-    stop(extension)
-    Irp.IoStatus.Status = STATUS_SUCCESS
-  }
-  IoSkipCurrentIrpStackLocation(Irp)
-  const status = await IoCallDriver(lower, Irp)
-  if (MinorFunction === IRP_MN_REMOVE_DEVICE) {
-    IoDeleteSymbolicLink(LINK)
-    IoDetachDevice(lower)
-    IoDeleteDevice(DeviceObject)
-  }
-  return status
+export function pnp(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTATUS> {
+  return dispatchPnp(DeviceObject, extensionOf(DeviceObject).Lower as DEVICE_OBJECT, Irp, PNP)
 }
 
 /** Maps the registers and connects the interrupt that the board got. */
-function start(extension: EXTENSION, Irp: IRP): NTSTATUS {
-  const list = IoGetCurrentIrpStackLocation(Irp).Parameters.StartDevice.AllocatedResourcesTranslated
-  if (list === null) return STATUS_UNSUCCESSFUL
-  const { Count, PartialDescriptors } = list.List.at(0).PartialResourceList
-  for (let index = 0; index < Count; index++) {
-    const { Type, u } = PartialDescriptors.at(index)
-    if (Type === CmResourceTypeMemory) {
-      extension.Registers = MmMapIoSpace(u.Memory.Start, REGISTER_BYTES, MmNonCached)
-    }
-    if (Type !== CmResourceTypeInterrupt) continue
-    const { Level, Vector, Affinity } = u.Interrupt
-    const status = IoConnectInterrupt({
-      InterruptObject: ref(extension, 'Interrupt'),
-      ServiceRoutine: isr,
-      ServiceContext: extension,
-      SpinLock: null,
-      Vector,
-      Irql: Level,
-      SynchronizeIrql: Level,
-      InterruptMode: Latched,
-      ShareVector: false,
-      ProcessorEnableMask: Affinity,
-      FloatingSave: false,
-    })
-    if (!NT_SUCCESS(status)) return status
-  }
-  return STATUS_SUCCESS
+function start(device: DEVICE_OBJECT, { windows: [window], interrupts: [event] }: Resources): NTSTATUS {
+  const extension = extensionOf(device)
+  if (window === undefined || event === undefined) return STATUS_UNSUCCESSFUL
+  extension.Registers = MmMapIoSpace(window, REGISTER_BYTES, MmNonCached)
+  if (extension.Registers === 0) return STATUS_INSUFFICIENT_RESOURCES
+  extension.Reads.IsOpen = 1
+  return connectInterrupt(event, isr, extension, ref(extension, 'Interrupt'))
 }
 
-/** Lets go of the hardware, and of the reads that wait. */
-function stop(extension: EXTENSION): void {
+/** Lets go of the hardware, and ends the reads that wait. Called again when the device is removed. */
+async function stop(device: DEVICE_OBJECT): Promise<void> {
+  const extension = extensionOf(device)
   const { Interrupt, Registers } = extension
-  if (Interrupt !== null) IoDisconnectInterrupt(Interrupt)
-  extension.Interrupt = null
+  locked(extension.Lock, () => {
+    extension.Reads.IsOpen = 0
+    extension.Interrupt = null // from here on only the ISR touches the hardware
+  })
+  if (Interrupt !== null) await IoDisconnectInterrupt(Interrupt)
   KeRemoveQueueDpc(extension.Dpc)
+  await KeFlushQueuedDpcs() // behind this, none runs
   if (Registers !== 0) MmUnmapIoSpace(Registers, REGISTER_BYTES)
   extension.Registers = 0
-  KeSetEvent(extension.Happened, IO_NO_INCREMENT, false)
+  drain(extension.Reads, STATUS_DEVICE_NOT_CONNECTED)
 }
+
+function remove(device: DEVICE_OBJECT): void {
+  IoDeleteSymbolicLink(\`\\\\??\\\\${deviceName(name)}-\${extensionOf(device).Number}\`)
+}
+
+// Events.
 
 /** @irql DIRQL, interrupt spin lock held */
 export function isr(_Interrupt: KINTERRUPT, extension: EXTENSION): boolean {
   const events = READ_REGISTER_ULONG(extension.Registers + EVENTS)
-  if (events === extension.Events) return false // not ours
+  if (events === extension.Events || events === ALL_ONES) return false // not ours
   extension.Events = events
-  KeInsertQueueDpc(extension.Dpc, null, null)
+  KeInsertQueueDpc(extension.Dpc, null, null) // FALSE if it is queued: that run tells this event, too
   return true
 }
 
 /** @irql DISPATCH_LEVEL */
 export function dpc(_Dpc: KDPC, extension: EXTENSION): void {
-  KeSetEvent(extension.Happened, IO_NO_INCREMENT, false)
+  serveReads(extension)
 }
 
-/** A request's buffer. */
-const BYTES = struct('BYTES', { Data: array(UCHAR, 32) })
+const serveReads = (extension: EXTENSION): void => serve(extension.Reads, (request) => tell(extension, request))
 
-/** @irql PASSIVE_LEVEL */
-export async function read(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTATUS> {
-  const extension = extensionOf(DeviceObject)
-  await KeWaitForSingleObject(extension.Happened, Executive, KernelMode, false, null)
-  if (extension.Interrupt === null) {
-    KeSetEvent(extension.Happened, IO_NO_INCREMENT, false) // the next reader must hear of it, too
-    return complete(Irp, STATUS_DEVICE_NOT_CONNECTED)
-  }
-  const text = \`\${extension.Events} events\`
-  if (IoGetCurrentIrpStackLocation(Irp).Parameters.Read.Length < text.length) {
-    return complete(Irp, STATUS_BUFFER_TOO_SMALL)
-  }
-  const { Data } = new BYTES(Irp.AssociatedIrp.SystemBuffer)
+/** FALSE: the read goes on waiting. Lock held. */
+function tell(extension: EXTENSION, request: REQUEST): boolean {
+  const { Interrupt } = extension
+  if (Interrupt === null || KeSynchronizeExecution(Interrupt, look, extension) === 0) return false
+  const text = \`\${extension.Counted} events\`
+  if (request.Length < text.length) return finish(request, STATUS_BUFFER_TOO_SMALL)
+  const { Data } = new BYTES(request.Buffer)
   for (let index = 0; index < text.length; index++) Data[index] = text.charCodeAt(index)
-  return complete(Irp, STATUS_SUCCESS, text.length)
+  request.Done = text.length
+  extension.Told = extension.Counted
+  return finish(request, STATUS_SUCCESS)
+}
+
+/** A SynchCritSection: TRUE when there are events that no read was told. @irql DIRQL, interrupt spin lock held */
+export function look(extension: EXTENSION): boolean {
+  extension.Counted = extension.Events
+  return extension.Counted !== extension.Told
+}
+
+// Requests. Those that wait are in a cancel-safe queue, which calls these exports.
+
+const QUEUE = queueRoutines()
+export const { insertIrp, removeIrp, peekNextIrp, acquireLock, releaseLock, completeCancelledIrp } = QUEUE
+
+/** Waits for events. @irql <= DISPATCH_LEVEL */
+export function read(DeviceObject: DEVICE_OBJECT, Irp: IRP): NTSTATUS {
+  const extension = extensionOf(DeviceObject)
+  const { Length } = IoGetCurrentIrpStackLocation(Irp).Parameters.Read
+  const status = enqueue(extension.Reads, Irp, { buffer: Irp.AssociatedIrp.SystemBuffer, length: Length })
+  serveReads(extension)
+  return status
+}
+
+/** The last handle of a file is closed: nobody waits there any more. @irql PASSIVE_LEVEL */
+export function cleanup(DeviceObject: DEVICE_OBJECT, Irp: IRP): NTSTATUS {
+  const { FileObject } = IoGetCurrentIrpStackLocation(Irp)
+  drain(extensionOf(DeviceObject).Reads, STATUS_CANCELLED, FileObject)
+  return complete(Irp, STATUS_SUCCESS)
 }
 
 /** @irql PASSIVE_LEVEL */
 export function succeed(_DeviceObject: DEVICE_OBJECT, Irp: IRP): NTSTATUS {
   return complete(Irp, STATUS_SUCCESS)
-}
-
-function complete(Irp: IRP, status: NTSTATUS, information = 0): NTSTATUS {
-  Irp.IoStatus.Status = status
-  Irp.IoStatus.Information = information
-  IoCompleteRequest(Irp, IO_NO_INCREMENT)
-  return status
 }
 `

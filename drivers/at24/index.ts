@@ -8,14 +8,8 @@
 import {
   atomic,
   DEVICE_OBJECT,
-  DO_BUFFERED_IO,
-  DO_DEVICE_INITIALIZING,
   type DRIVER_OBJECT,
-  FILE_DEVICE_UNKNOWN,
   globals,
-  IoAttachDeviceToDeviceStack,
-  IoCreateDevice,
-  IoCreateSymbolicLink,
   IoDeleteSymbolicLink,
   IoGetCurrentIrpStackLocation,
   type IRP,
@@ -26,12 +20,9 @@ import {
   IRP_MJ_PNP,
   IRP_MJ_READ,
   IRP_MJ_WRITE,
-  type KDPC,
-  type KINTERRUPT,
   LONG,
   NT_SUCCESS,
   type NTSTATUS,
-  out,
   pointer,
   STATUS_BUFFER_TOO_SMALL,
   STATUS_END_OF_FILE,
@@ -43,24 +34,11 @@ import {
   struct,
   ULONG,
 } from 'dirql/wdm'
-import {
-  beginTransaction,
-  type Bus,
-  cancelRequest,
-  chipDpc,
-  chipIsr,
-  type ChipRoutines,
-  giveUpTransaction,
-  I2C_CHIP,
-  initializeChip,
-  onBus,
-  removeChip,
-  startChip,
-  stopChip,
-} from '../lib/i2c.ts'
+import { type Bus, onBus } from '../lib/i2c.ts'
+import { chipRoutines, I2C_CHIP, initializeChip, removeChip, startChip, stopChip } from '../lib/i2cchip.ts'
 import { BYTES, complete } from '../lib/irp.ts'
 import { busAddress, textParameter } from '../lib/parameters.ts'
-import { dispatchPnp, type PnpRoutines, type Resources } from '../lib/pnp.ts'
+import { attachDevice, dispatchPnp, type PnpRoutines, type Resources } from '../lib/pnp.ts'
 import { IOCTL_AT24_STATISTICS, STATISTICS } from './interface.ts'
 
 /** The devices that this driver is for. */
@@ -70,8 +48,10 @@ const SIZE = 0x8000
 const PAGE = 64
 const ADDRESS_BYTES = 2
 const DEFAULT_ADDRESS = 0x50
-/** A write cycle takes 5 ms at most: one poll a millisecond, and some patience. */
+/** A write cycle takes 5 ms at most, in which the chip answers to nothing: one look a millisecond, and some patience. */
 const MOST_POLLS = 25
+/** A request that was cancelled may have left the chip in its write cycle. */
+const ATTEMPTS = 10
 
 export const AT24 = struct('AT24', {
   Chip: I2C_CHIP,
@@ -101,31 +81,18 @@ export function DriverEntry(DriverObject: DRIVER_OBJECT): NTSTATUS {
 export function unload(_DriverObject: DRIVER_OBJECT): void {}
 
 const eepromOf = (device: DEVICE_OBJECT): AT24 => device.DeviceExtension as AT24
-const deviceName = ({ Number: number }: AT24): string => `\\Device\\At24-${number}`
 const linkName = ({ Number: number }: AT24): string => `\\??\\At24-${number}`
 
 /** @irql PASSIVE_LEVEL */
 export function addDevice(DriverObject: DRIVER_OBJECT, PhysicalDeviceObject: DEVICE_OBJECT): NTSTATUS {
   const number = Globals.Eeproms.add(1)
-  const created = out<DEVICE_OBJECT>()
-  const status = IoCreateDevice({
-    DriverObject,
-    DeviceExtensionSize: AT24,
-    DeviceName: `\\Device\\At24-${number}`,
-    DeviceType: FILE_DEVICE_UNKNOWN,
-    DeviceCharacteristics: 0,
-    Exclusive: false,
-    DeviceObject: created,
-  })
-  if (!NT_SUCCESS(status)) return status
-  const device = created.value
-  const eeprom = eepromOf(device)
-  eeprom.Number = number
-  eeprom.Physical = PhysicalDeviceObject
-  initializeChip(eeprom.Chip, eepromDpc)
-  eeprom.Lower = IoAttachDeviceToDeviceStack(device, PhysicalDeviceObject)
-  device.Flags = (device.Flags | DO_BUFFERED_IO) & ~DO_DEVICE_INITIALIZING
-  return IoCreateSymbolicLink(linkName(eeprom), deviceName(eeprom))
+  const initialize = (eeprom: AT24): void => {
+    eeprom.Number = number
+    eeprom.Physical = PhysicalDeviceObject
+    initializeChip(eeprom.Chip, CHIP, ATTEMPTS)
+  }
+  const opened = { name: `At24-${number}`, link: `At24-${number}` }
+  return attachDevice(DriverObject, PhysicalDeviceObject, AT24, initialize, opened)
 }
 
 const PNP: PnpRoutines = { start, stop, remove }
@@ -140,7 +107,7 @@ async function start(device: DEVICE_OBJECT, resources: Resources): Promise<NTSTA
   const pdo = eeprom.Physical as DEVICE_OBJECT
   const address = busAddress(pdo) || DEFAULT_ADDRESS
   const busEvent = await textParameter(pdo, 'BusEvent')
-  return startChip(eeprom.Chip, resources, { address, busEvent, isr: eepromIsr })
+  return startChip(eeprom.Chip, resources, CHIP, { address, busEvent })
 }
 
 function stop(device: DEVICE_OBJECT): Promise<void> {
@@ -153,34 +120,8 @@ async function remove(device: DEVICE_OBJECT): Promise<void> {
   IoDeleteSymbolicLink(linkName(eeprom))
 }
 
-// What the kernel calls: each driver exports its own.
-
-/** @irql DIRQL, interrupt spin lock held */
-export function eepromIsr(_Interrupt: KINTERRUPT, chip: I2C_CHIP): boolean {
-  return chipIsr(chip)
-}
-
-/** @irql DISPATCH_LEVEL */
-export function eepromDpc(_Dpc: KDPC, chip: I2C_CHIP): void {
-  chipDpc(chip)
-}
-
-/** @irql DIRQL, interrupt spin lock held */
-export function eepromBegin(chip: I2C_CHIP): boolean {
-  return beginTransaction(chip)
-}
-
-/** @irql DIRQL, interrupt spin lock held */
-export function eepromGiveUp(chip: I2C_CHIP): boolean {
-  return giveUpTransaction(chip)
-}
-
-/** @irql DISPATCH_LEVEL, cancel spin lock held */
-export function eepromCancel(_DeviceObject: DEVICE_OBJECT, Irp: IRP): void {
-  cancelRequest(Irp)
-}
-
-const ROUTINES: ChipRoutines = { begin: eepromBegin, giveUp: eepromGiveUp, cancel: eepromCancel }
+const CHIP = chipRoutines()
+export const { chipIsr, chipDpc, beginTransaction, giveUpTransaction, cancelRequest } = CHIP
 
 /** Reads at the request's offset, up to the chip's end. @irql PASSIVE_LEVEL */
 export async function read(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTATUS> {
@@ -194,7 +135,7 @@ export async function read(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTA
   let done = 0
   while (done < length) {
     const count = Math.min(PAGE, length - done)
-    const status = await onBus(eeprom.Chip, ROUTINES, Irp, async (bus) => {
+    const status = await onBus(eeprom.Chip, CHIP, Irp, async (bus) => {
       const read = await readBytes(eeprom, bus, offset + done, count)
       if (NT_SUCCESS(read))
         for (let index = 0; index < count; index++) Data[done + index] = eeprom.Chip.Data[index] ?? 0
@@ -209,18 +150,8 @@ export async function read(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTA
 /** The address, then the bytes: two transactions of one sequence. */
 async function readBytes({ Chip }: AT24, bus: Bus, offset: number, count: number): Promise<NTSTATUS> {
   putAddress(Chip, offset)
-  const status = await transactWhenReady(bus, ADDRESS_BYTES)
+  const status = await bus.transact(ADDRESS_BYTES, 0)
   return NT_SUCCESS(status) ? bus.transact(0, count) : status
-}
-
-/** Writes as soon as the chip answers: a request that was cancelled may have left it in its write cycle. */
-async function transactWhenReady(bus: Bus, writeLength: number): Promise<NTSTATUS> {
-  let status = await bus.transact(writeLength, 0)
-  for (let poll = 0; status === STATUS_NO_SUCH_DEVICE && poll < MOST_POLLS; poll++) {
-    status = await bus.delay(1)
-    if (NT_SUCCESS(status)) status = await bus.transact(writeLength, 0)
-  }
-  return status
 }
 
 function putAddress({ Data }: I2C_CHIP, offset: number): void {
@@ -239,7 +170,7 @@ export async function write(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTST
   while (done < Length) {
     const at = offset + done
     const count = Math.min(PAGE - (at % PAGE), Length - done)
-    const status = await onBus(eeprom.Chip, ROUTINES, Irp, (bus) => {
+    const status = await onBus(eeprom.Chip, CHIP, Irp, (bus) => {
       putAddress(eeprom.Chip, at)
       for (let index = 0; index < count; index++) eeprom.Chip.Data[ADDRESS_BYTES + index] = Data[done + index] ?? 0
       return writePage(eeprom, bus, count)
@@ -252,7 +183,7 @@ export async function write(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTST
 
 /** One page, and polls until the chip answers again. */
 async function writePage(eeprom: AT24, bus: Bus, count: number): Promise<NTSTATUS> {
-  let status = await transactWhenReady(bus, ADDRESS_BYTES + count)
+  let status = await bus.transact(ADDRESS_BYTES + count, 0)
   if (!NT_SUCCESS(status)) return status
   for (let poll = 0; poll < MOST_POLLS; poll++) {
     status = await bus.delay(1)

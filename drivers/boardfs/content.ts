@@ -55,7 +55,7 @@ async function withBoard(node: NODE, use: (board: BOARD) => Told | Promise<Told>
 async function fresh({ Windows }: BOARD, window: number, offset: number): Promise<Told> {
   const value = out<number>()
   const status = await readFresh((Windows[window] ?? 0) + offset, value)
-  return NT_SUCCESS(status) ? { status, value: value.value } : nothing(status)
+  return NT_SUCCESS(status) ? { status, value: value.value } : nothing(STATUS_DEVICE_NOT_CONNECTED)
 }
 
 function valueOf(node: NODE): Promise<Told> {

@@ -1,40 +1,17 @@
 /**
  * A push button: the smallest whole driver.
  *
- * Each press interrupts. The ISR takes over the board's count, the DPC wakes a reader, and a read tells one press as
+ * Each press interrupts. The ISR takes over the board's count, a DPC tells presses to reads that wait, one to each, as
  * text: `press 1 at 1200 us`. The board counts, so a press that comes while nobody reads is told later, and none is lost.
  */
 import {
-  array,
   atomic,
-  type CM_PARTIAL_RESOURCE_DESCRIPTOR,
-  type CM_RESOURCE_LIST,
-  CmResourceShareShared,
-  CmResourceTypeInterrupt,
-  CmResourceTypeMemory,
   DEVICE_OBJECT,
-  DO_BUFFERED_IO,
-  DO_DEVICE_INITIALIZING,
   type DRIVER_OBJECT,
-  Executive,
-  ExAllocatePool2,
-  ExFreePool,
-  FILE_DEVICE_UNKNOWN,
   globals,
-  IO_NO_INCREMENT,
-  IoAttachDeviceToDeviceStack,
-  IoCallDriver,
-  IoCompleteRequest,
-  IoConnectInterrupt,
-  IoCreateDevice,
-  IoCreateSymbolicLink,
-  IoDeleteDevice,
   IoDeleteSymbolicLink,
-  IoDetachDevice,
   IoDisconnectInterrupt,
-  IoForwardIrpSynchronously,
   IoGetCurrentIrpStackLocation,
-  IoSkipCurrentIrpStackLocation,
   type IRP,
   IRP_MJ_CLEANUP,
   IRP_MJ_CLOSE,
@@ -42,43 +19,47 @@ import {
   IRP_MJ_PNP,
   IRP_MJ_READ,
   IRP_MJ_WRITE,
-  IRP_MN_REMOVE_DEVICE,
-  IRP_MN_START_DEVICE,
-  IRP_MN_SURPRISE_REMOVAL,
   KDPC,
+  KeFlushQueuedDpcs,
   KeInitializeDpc,
-  KeInitializeEvent,
+  KeInitializeSpinLock,
   KeInsertQueueDpc,
   KeRemoveQueueDpc,
-  KernelMode,
-  KeSetEvent,
   KeSynchronizeExecution,
-  KEVENT,
-  KeWaitForSingleObject,
   KINTERRUPT,
-  Latched,
+  KSPIN_LOCK,
   LONG,
   MmMapIoSpace,
   MmNonCached,
   MmUnmapIoSpace,
-  NT_SUCCESS,
   type NTSTATUS,
-  out,
   pointer,
-  POOL_FLAG_NON_PAGED,
   READ_REGISTER_ULONG,
   ref,
   STATUS_BUFFER_TOO_SMALL,
+  STATUS_CANCELLED,
   STATUS_DEVICE_NOT_CONNECTED,
   STATUS_INSUFFICIENT_RESOURCES,
   STATUS_SUCCESS,
   STATUS_UNSUCCESSFUL,
   struct,
-  SynchronizationEvent,
-  UCHAR,
   ULONG,
   WRITE_REGISTER_ULONG,
 } from 'dirql/wdm'
+import { BYTES, complete } from '../lib/irp.ts'
+import { attachDevice, connectInterrupt, dispatchPnp, type PnpRoutines, type Resources } from '../lib/pnp.ts'
+import {
+  drain,
+  enqueue,
+  finish,
+  initializeQueue,
+  locked,
+  queueRoutines,
+  type REQUEST,
+  REQUEST_QUEUE,
+  serve,
+} from '../lib/requests.ts'
+import { ALL_ONES } from '../lib/window.ts'
 
 /** The devices that this driver is for. */
 export const hardwareIds = ['dirql\\button']
@@ -92,19 +73,25 @@ const REGISTER_BYTES = 16
 export const BUTTON = struct('BUTTON', {
   // Guarded by the interrupt spin lock: only the ISR and SynchCritSections touch these.
   Presses: ULONG, // the board's count at the last interrupt; wraps
-  Taken: ULONG, // presses that reads were told
   Tick: ULONG, // board time of the newest press, microseconds
 
-  // Set before the interrupt is connected, or by PnP while no request is there.
+  // Guarded by Lock, which is acquired before the interrupt spin lock.
+  Lock: KSPIN_LOCK,
+  Reads: REQUEST_QUEUE, // those that wait for a press
+  Interrupt: pointer(KINTERRUPT), // null while the hardware is not the driver's
+  Light: ULONG, // what LIGHT is to be
+  Told: ULONG, // the press that a read was told last, as the board counts
+  Time: ULONG, // Tick, when somebody looked last
+
+  // Set before the interrupt is connected, or by PnP.
   Registers: ULONG, // address of the register window
-  Interrupt: pointer(KINTERRUPT),
   Lower: pointer<DEVICE_OBJECT>(() => DEVICE_OBJECT),
   Dpc: KDPC,
-  Pressed: KEVENT, // synchronization: one reader at a time looks
-  IsGone: ULONG, // not 0 after the board was pulled out
   Number: ULONG,
 })
 export type BUTTON = InstanceType<typeof BUTTON>
+
+const buttonOf = (device: DEVICE_OBJECT): BUTTON => device.DeviceExtension as BUTTON
 
 /** How many buttons there were: each gets a number for its name. */
 export const Globals = globals({ Buttons: atomic(LONG) })
@@ -112,13 +99,12 @@ export const Globals = globals({ Buttons: atomic(LONG) })
 /** @irql PASSIVE_LEVEL */
 export function DriverEntry(DriverObject: DRIVER_OBJECT): NTSTATUS {
   DriverObject.MajorFunction.set(IRP_MJ_CREATE, succeed)
-  DriverObject.MajorFunction.set(IRP_MJ_CLEANUP, succeed)
+  DriverObject.MajorFunction.set(IRP_MJ_CLEANUP, cleanup)
   DriverObject.MajorFunction.set(IRP_MJ_CLOSE, succeed)
   DriverObject.MajorFunction.set(IRP_MJ_READ, read)
   DriverObject.MajorFunction.set(IRP_MJ_WRITE, write)
   DriverObject.MajorFunction.set(IRP_MJ_PNP, pnp)
-  const extension = DriverObject.DriverExtension
-  if (extension !== null) extension.AddDevice = addDevice
+  if (DriverObject.DriverExtension !== null) DriverObject.DriverExtension.AddDevice = addDevice
   DriverObject.DriverUnload = unload
   return STATUS_SUCCESS
 }
@@ -126,194 +112,157 @@ export function DriverEntry(DriverObject: DRIVER_OBJECT): NTSTATUS {
 /** PnP has removed the devices before. @irql PASSIVE_LEVEL */
 export function unload(_DriverObject: DRIVER_OBJECT): void {}
 
+// The device comes and goes.
+
 /** @irql PASSIVE_LEVEL */
 export function addDevice(DriverObject: DRIVER_OBJECT, PhysicalDeviceObject: DEVICE_OBJECT): NTSTATUS {
   const number = Globals.Buttons.add(1)
-  const created = out<DEVICE_OBJECT>()
-  const status = IoCreateDevice({
-    DriverObject,
-    DeviceExtensionSize: BUTTON,
-    DeviceName: `\\Device\\Button${number}`,
-    DeviceType: FILE_DEVICE_UNKNOWN,
-    DeviceCharacteristics: 0,
-    Exclusive: false,
-    DeviceObject: created,
-  })
-  if (!NT_SUCCESS(status)) return status
-  const device = created.value
-  const button = buttonOf(device)
-  button.Number = number
-  KeInitializeDpc(button.Dpc, buttonDpc, button)
-  KeInitializeEvent(button.Pressed, SynchronizationEvent, false)
-  button.Lower = IoAttachDeviceToDeviceStack(device, PhysicalDeviceObject)
-  device.Flags |= DO_BUFFERED_IO
-  device.Flags &= ~DO_DEVICE_INITIALIZING
-  return IoCreateSymbolicLink(linkName(button), `\\Device\\Button${number}`)
+  const opened = { name: `Button${number}`, link: `Button-${number}` }
+  return attachDevice(DriverObject, PhysicalDeviceObject, BUTTON, (button) => initialize(button, number), opened)
 }
 
-const buttonOf = (device: DEVICE_OBJECT): BUTTON => device.DeviceExtension as BUTTON
-const linkName = (button: BUTTON): string => `\\??\\Button-${button.Number}`
+function initialize(button: BUTTON, number: number): void {
+  button.Number = number
+  KeInitializeSpinLock(button.Lock)
+  KeInitializeDpc(button.Dpc, buttonDpc, button)
+  initializeQueue(button.Reads, button.Lock, button, QUEUE)
+}
+
+const PNP: PnpRoutines = { start, pause, stop, remove }
 
 /** @irql PASSIVE_LEVEL */
-export async function pnp(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTATUS> {
-  const button = buttonOf(DeviceObject)
-  const lower = button.Lower as DEVICE_OBJECT
-  const { MinorFunction, Parameters } = IoGetCurrentIrpStackLocation(Irp)
-  switch (MinorFunction) {
-    case IRP_MN_START_DEVICE: {
-      await IoForwardIrpSynchronously(lower, Irp)
-      const { Status } = Irp.IoStatus
-      return complete(
-        Irp,
-        NT_SUCCESS(Status) ? start(button, Parameters.StartDevice.AllocatedResourcesTranslated) : Status,
-      )
-    }
-    case IRP_MN_SURPRISE_REMOVAL:
-      await stop(button)
-      Irp.IoStatus.Status = STATUS_SUCCESS
-      break
-    case IRP_MN_REMOVE_DEVICE: {
-      await stop(button)
-      Irp.IoStatus.Status = STATUS_SUCCESS
-      IoSkipCurrentIrpStackLocation(Irp)
-      const status = await IoCallDriver(lower, Irp)
-      IoDeleteSymbolicLink(linkName(button))
-      IoDetachDevice(lower)
-      IoDeleteDevice(DeviceObject)
-      return status
-    }
-    default:
-      break
-  }
-  IoSkipCurrentIrpStackLocation(Irp)
-  return IoCallDriver(lower, Irp)
+export function pnp(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTATUS> {
+  return dispatchPnp(DeviceObject, buttonOf(DeviceObject).Lower as DEVICE_OBJECT, Irp, PNP)
 }
 
 /** Maps the registers and connects the interrupt that the board got. */
-function start(button: BUTTON, list: CM_RESOURCE_LIST | null): NTSTATUS {
-  if (list === null) return STATUS_UNSUCCESSFUL
-  const { Count, PartialDescriptors } = list.List.at(0).PartialResourceList
-  let vector: CM_PARTIAL_RESOURCE_DESCRIPTOR | null = null
-  for (let index = 0; index < Count; index++) {
-    const descriptor = PartialDescriptors.at(index)
-    if (descriptor.Type === CmResourceTypeMemory) {
-      button.Registers = MmMapIoSpace(descriptor.u.Memory.Start, REGISTER_BYTES, MmNonCached)
-    } else if (descriptor.Type === CmResourceTypeInterrupt) {
-      vector = descriptor
-    }
-  }
-  if (vector === null || button.Registers === 0) return STATUS_UNSUCCESSFUL
-  const { Level, Vector, Affinity } = vector.u.Interrupt
-  return IoConnectInterrupt({
-    InterruptObject: ref(button, 'Interrupt'),
-    ServiceRoutine: buttonIsr,
-    ServiceContext: button,
-    SpinLock: null,
-    Vector,
-    Irql: Level,
-    SynchronizeIrql: Level,
-    InterruptMode: Latched,
-    ShareVector: vector.ShareDisposition === CmResourceShareShared,
-    ProcessorEnableMask: Affinity,
-    FloatingSave: false,
-  })
+function start(device: DEVICE_OBJECT, { windows: [window], interrupts: [press] }: Resources): NTSTATUS {
+  const button = buttonOf(device)
+  if (window === undefined || press === undefined) return STATUS_UNSUCCESSFUL
+  button.Registers = MmMapIoSpace(window, REGISTER_BYTES, MmNonCached)
+  if (button.Registers === 0) return STATUS_INSUFFICIENT_RESOURCES
+  locked(button.Lock, () => takeOver(button))
+  const status = connectInterrupt(press, buttonIsr, button, ref(button, 'Interrupt'))
+  serveReads(button) // a press of the pause may be there
+  return status
 }
 
-/** Lets go of the hardware, and ends the reads that wait. Harmless when done before. */
-async function stop(button: BUTTON): Promise<void> {
+/** Presses of before this driver are nobody's. Behind a pause, a frame that was under way may have told of more. */
+function takeOver(button: BUTTON): void {
+  const { Registers, Reads, Light } = button
+  button.Presses = READ_REGISTER_ULONG(Registers + PRESSES)
+  button.Tick = READ_REGISTER_ULONG(Registers + TICK)
+  if (Reads.IsOpen === 0) button.Told = button.Presses
+  Reads.IsOpen = 1
+  if (READ_REGISTER_ULONG(Registers + LIGHT) !== Light) WRITE_REGISTER_ULONG(Registers + LIGHT, Light)
+}
+
+/** Lets go of the hardware: reads go on waiting, and the light is remembered. */
+async function pause(device: DEVICE_OBJECT): Promise<void> {
+  const button = buttonOf(device)
   const { Interrupt, Registers } = button
+  locked(button.Lock, () => {
+    button.Interrupt = null // from here on only the ISR touches the hardware
+  })
   if (Interrupt !== null) await IoDisconnectInterrupt(Interrupt)
-  button.Interrupt = null
   KeRemoveQueueDpc(button.Dpc)
+  await KeFlushQueuedDpcs() // behind this, none runs
   if (Registers !== 0) MmUnmapIoSpace(Registers, REGISTER_BYTES)
   button.Registers = 0
-  button.IsGone = 1
-  KeSetEvent(button.Pressed, IO_NO_INCREMENT, false)
 }
+
+/** Lets go of the hardware for good, and ends the reads that wait. */
+async function stop(device: DEVICE_OBJECT): Promise<void> {
+  const button = buttonOf(device)
+  locked(button.Lock, () => {
+    button.Reads.IsOpen = 0
+  })
+  await pause(device)
+  drain(button.Reads, STATUS_DEVICE_NOT_CONNECTED)
+}
+
+function remove(device: DEVICE_OBJECT): void {
+  IoDeleteSymbolicLink(`\\??\\Button-${buttonOf(device).Number}`)
+}
+
+// Presses.
 
 /** @irql DIRQL, interrupt spin lock held */
 export function buttonIsr(_Interrupt: KINTERRUPT, button: BUTTON): boolean {
   const presses = READ_REGISTER_ULONG(button.Registers + PRESSES)
-  if (presses === button.Presses) return false // not ours: the count has not moved
+  if (presses === button.Presses || presses === ALL_ONES) return false // not ours: the count has not moved
   button.Presses = presses
   button.Tick = READ_REGISTER_ULONG(button.Registers + TICK)
-  KeInsertQueueDpc(button.Dpc, null, null) // FALSE if it is queued: that run wakes a reader for this press, too
+  KeInsertQueueDpc(button.Dpc, null, null) // FALSE if it is queued: that run tells this press, too
   return true
 }
 
 /** @irql DISPATCH_LEVEL */
 export function buttonDpc(_Dpc: KDPC, button: BUTTON): void {
-  KeSetEvent(button.Pressed, IO_NO_INCREMENT, false)
+  serveReads(button)
 }
 
-/** What a read takes over from the ISR. */
-export const PRESS = struct('PRESS', { Button: pointer(BUTTON), Number: ULONG, Tick: ULONG, AreMore: ULONG })
-export type PRESS = InstanceType<typeof PRESS>
+const serveReads = (button: BUTTON): void => serve(button.Reads, (request) => tellPress(button, request))
 
-/** A SynchCritSection: takes one press. FALSE when there is none. @irql DIRQL, interrupt spin lock held */
-export function takePress(press: PRESS): boolean {
-  const button = press.Button as BUTTON
-  if (button.Taken === button.Presses) return false
-  button.Taken += 1
-  press.Number = button.Taken
-  press.Tick = button.Tick
-  press.AreMore = button.Taken === button.Presses ? 0 : 1
-  return true
+/** FALSE when there is no press to tell. Lock held. */
+function tellPress(button: BUTTON, request: REQUEST): boolean {
+  const { Interrupt } = button
+  if (Interrupt === null || KeSynchronizeExecution(Interrupt, look, button) === 0) return false
+  const text = `press ${(button.Told + 1) >>> 0} at ${button.Time} us`
+  if (request.Length < text.length) return finish(request, STATUS_BUFFER_TOO_SMALL) // the press is for a larger read
+  const { Data } = new BYTES(request.Buffer)
+  for (let index = 0; index < text.length; index++) Data[index] = text.charCodeAt(index)
+  request.Done = text.length
+  button.Told += 1
+  return finish(request, STATUS_SUCCESS)
 }
 
-/** Waits for a press and tells it. @irql PASSIVE_LEVEL */
-export async function read(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTATUS> {
+/** A SynchCritSection: TRUE when there is a press that no read was told. @irql DIRQL, interrupt spin lock held */
+export function look(button: BUTTON): boolean {
+  button.Time = button.Tick
+  return button.Presses !== button.Told
+}
+
+// Requests.
+
+const QUEUE = queueRoutines()
+export const { insertIrp, removeIrp, peekNextIrp, acquireLock, releaseLock, completeCancelledIrp } = QUEUE
+
+/** Waits for a press and tells it. @irql <= DISPATCH_LEVEL */
+export function read(DeviceObject: DEVICE_OBJECT, Irp: IRP): NTSTATUS {
   const button = buttonOf(DeviceObject)
-  const press = PRESS.at(ExAllocatePool2(POOL_FLAG_NON_PAGED, PRESS.size, 'Btn '))
-  if (press === null) return complete(Irp, STATUS_INSUFFICIENT_RESOURCES)
-  press.Button = button
-  let status = STATUS_SUCCESS
-  for (;;) {
-    const { Interrupt } = button
-    if (Interrupt === null) {
-      KeSetEvent(button.Pressed, IO_NO_INCREMENT, false) // the next reader must hear of it, too
-      status = STATUS_DEVICE_NOT_CONNECTED
-      break
-    }
-    if (KeSynchronizeExecution(Interrupt, takePress, press) !== 0) break
-    await KeWaitForSingleObject(button.Pressed, Executive, KernelMode, false, null)
-  }
-  const text = `press ${press.Number} at ${press.Tick} us`
-  if (press.AreMore !== 0) KeSetEvent(button.Pressed, IO_NO_INCREMENT, false)
-  ExFreePool(press)
-  return NT_SUCCESS(status) ? completeWithText(Irp, text) : complete(Irp, status)
+  const { Length } = IoGetCurrentIrpStackLocation(Irp).Parameters.Read
+  const status = enqueue(button.Reads, Irp, { buffer: Irp.AssociatedIrp.SystemBuffer, length: Length })
+  serveReads(button)
+  return status
 }
 
-/** Any byte but `0` puts the light on. @irql PASSIVE_LEVEL */
+/** Any first byte but `0` puts the light on. @irql <= DISPATCH_LEVEL */
 export function write(DeviceObject: DEVICE_OBJECT, Irp: IRP): NTSTATUS {
   const button = buttonOf(DeviceObject)
   const { Length } = IoGetCurrentIrpStackLocation(Irp).Parameters.Write
-  if (button.Registers === 0) return complete(Irp, STATUS_DEVICE_NOT_CONNECTED)
   if (Length === 0) return complete(Irp, STATUS_BUFFER_TOO_SMALL)
   const isOff = new BYTES(Irp.AssociatedIrp.SystemBuffer).Data[0] === 0x30
-  WRITE_REGISTER_ULONG(button.Registers + LIGHT, isOff ? 0 : 1)
-  return complete(Irp, STATUS_SUCCESS, Length)
+  const isThere = locked(button.Lock, () => putLight(button, isOff ? 0 : 1))
+  return isThere ? complete(Irp, STATUS_SUCCESS, Length) : complete(Irp, STATUS_DEVICE_NOT_CONNECTED)
 }
 
-/** A request's buffer. */
-const BYTES = struct('BYTES', { Data: array(UCHAR, 256) })
+/** FALSE when the board was pulled out. Lock held. */
+function putLight(button: BUTTON, light: number): boolean {
+  if (button.Reads.IsOpen === 0) return false
+  button.Light = light
+  if (button.Interrupt !== null) WRITE_REGISTER_ULONG(button.Registers + LIGHT, light) // otherwise start does
+  return true
+}
+
+/** The last handle of a file is closed: nobody waits there any more. @irql PASSIVE_LEVEL */
+export function cleanup(DeviceObject: DEVICE_OBJECT, Irp: IRP): NTSTATUS {
+  const { FileObject } = IoGetCurrentIrpStackLocation(Irp)
+  drain(buttonOf(DeviceObject).Reads, STATUS_CANCELLED, FileObject)
+  return complete(Irp, STATUS_SUCCESS)
+}
 
 /** @irql PASSIVE_LEVEL */
 export function succeed(_DeviceObject: DEVICE_OBJECT, Irp: IRP): NTSTATUS {
   return complete(Irp, STATUS_SUCCESS)
-}
-
-function completeWithText(Irp: IRP, text: string): NTSTATUS {
-  const { Length } = IoGetCurrentIrpStackLocation(Irp).Parameters.Read
-  if (Length < text.length) return complete(Irp, STATUS_BUFFER_TOO_SMALL)
-  const { Data } = new BYTES(Irp.AssociatedIrp.SystemBuffer)
-  for (let index = 0; index < text.length; index++) Data[index] = text.charCodeAt(index)
-  return complete(Irp, STATUS_SUCCESS, text.length)
-}
-
-function complete(Irp: IRP, status: NTSTATUS, information = 0): NTSTATUS {
-  Irp.IoStatus.Status = status
-  Irp.IoStatus.Information = information
-  IoCompleteRequest(Irp, IO_NO_INCREMENT)
-  return status
 }

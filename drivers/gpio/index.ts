@@ -6,32 +6,14 @@
  */
 import { Gpio, GPIO_PINS, gpioEdges } from 'dirql/gpio'
 import {
-  array,
   atomic,
-  DEVICE_OBJECT,
-  DO_BUFFERED_IO,
-  DO_DEVICE_INITIALIZING,
+  boardTime,
+  copyStruct,
+  type DEVICE_OBJECT,
   type DRIVER_OBJECT,
-  EX_RUNDOWN_REF,
-  ExAcquireRundownProtection,
-  Executive,
-  ExAllocatePool2,
-  ExFreePool,
-  ExInitializeRundownProtection,
-  ExReleaseRundownProtection,
-  ExWaitForRundownProtectionRelease,
-  FILE_DEVICE_UNKNOWN,
   globals,
-  IO_NO_INCREMENT,
-  IoAttachDeviceToDeviceStack,
-  IoConnectInterrupt,
-  IoCreateDevice,
-  IoCreateSymbolicLink,
   IoDeleteSymbolicLink,
-  IoDisconnectInterrupt,
   IoGetCurrentIrpStackLocation,
-  IoReleaseCancelSpinLock,
-  IoSetCancelRoutine,
   type IRP,
   IRP_MJ_CLEANUP,
   IRP_MJ_CLOSE,
@@ -39,59 +21,42 @@ import {
   IRP_MJ_DEVICE_CONTROL,
   IRP_MJ_PNP,
   IRP_MJ_READ,
-  KDPC,
-  KeAcquireInterruptSpinLock,
-  KeCancelTimer,
-  KeFlushQueuedDpcs,
+  type KDPC,
   KeInitializeDpc,
-  KeInitializeEvent,
   KeInitializeSpinLock,
   KeInitializeTimer,
   KeInsertQueueDpc,
-  KeRemoveQueueDpc,
-  KernelMode,
-  KeReleaseInterruptSpinLock,
-  KeSetEvent,
   KeSetTimer,
   KeSynchronizeExecution,
-  KEVENT,
-  KeWaitForMultipleObjects,
-  KeWaitForSingleObject,
-  KINTERRUPT,
-  KSPIN_LOCK,
-  KTIMER,
-  Latched,
-  LevelSensitive,
+  type KINTERRUPT,
   LONG,
-  MmMapIoSpace,
-  MmNonCached,
-  MmUnmapIoSpace,
-  NotificationEvent,
   NT_SUCCESS,
   type NTSTATUS,
-  type Out,
-  out,
-  pointer,
-  POOL_FLAG_NON_PAGED,
   READ_REGISTER_ULONG,
-  ref,
   STATUS_BUFFER_TOO_SMALL,
   STATUS_CANCELLED,
   STATUS_DEVICE_NOT_CONNECTED,
-  STATUS_INSUFFICIENT_RESOURCES,
   STATUS_INVALID_DEVICE_REQUEST,
   STATUS_INVALID_PARAMETER,
   STATUS_SUCCESS,
-  STATUS_UNSUCCESSFUL,
-  struct,
-  SynchronizationEvent,
-  ULONG,
-  WaitAny,
   WRITE_REGISTER_ULONG,
 } from 'dirql/wdm'
 import { complete } from '../lib/irp.ts'
 import { textParameter } from '../lib/parameters.ts'
-import { dispatchPnp, type InterruptResource, type PnpRoutines, type Resources } from '../lib/pnp.ts'
+import { attachDevice, dispatchPnp, type PnpRoutines, type Resources } from '../lib/pnp.ts'
+import { drain, enqueue, finish, initializeQueue, queueRoutines, type REQUEST, serve } from '../lib/requests.ts'
+import { ALL_ONES } from '../lib/window.ts'
+import {
+  GPIO,
+  gpioOf,
+  type GPIO_PIN,
+  interruptOf,
+  MOST_EDGES,
+  startGpio,
+  stopGpio,
+  withInterrupts,
+  withLock,
+} from './device.ts'
 import {
   EDGE,
   IOCTL_GPIO_READ_PINS,
@@ -107,55 +72,21 @@ export * from './interface.ts'
 /** The devices that this driver is for. */
 export const hardwareIds = ['dirql\\gpio']
 
-const WINDOW_BYTES = 0x800
 const US = -10 // relative, in 100 ns
-const ALL_ONES = 0xffffffff
-const MOST_EDGES = 256
-const MOST_LINES = 8
+const LONGEST_DEBOUNCE_US = 10_000_000
+const ALL_PINS = 2 ** GPIO_PINS - 1
 
-const GPIO_PIN = struct('GPIO_PIN', {
-  Timer: KTIMER,
-  Dpc: KDPC,
-  Owner: ULONG, // address of the GPIO
-  Number: ULONG,
-  DebounceUs: ULONG,
-  Told: ULONG, // the count that was told last
-})
-type GPIO_PIN = InstanceType<typeof GPIO_PIN>
-
-export const GPIO = struct('GPIO', {
-  // Guarded by the interrupt spin lock: one for all lines of the device.
-  Lock: KSPIN_LOCK,
-  Edges: array(EDGE, MOST_EDGES), // a ring
-  Put: ULONG, // records ever put; wraps
-  Taken: ULONG,
-  Lost: ULONG,
-  Total: ULONG, // edges of all pins
-  Bouncing: ULONG, // pins whose debounce time must be started anew
-
-  Rundown: EX_RUNDOWN_REF, // whoever touches the registers and the interrupts holds them by it, but for the ISR
-
-  // Set before the interrupt is connected, or by PnP.
-  Registers: ULONG, // address; 0 when the board is gone
-  Interrupt: pointer(KINTERRUPT), // of the line of all pins
-  Lines: array(pointer(KINTERRUPT), MOST_LINES), // of pins that are lines of their own
-  Lower: pointer<DEVICE_OBJECT>(() => DEVICE_OBJECT),
-  Physical: pointer<DEVICE_OBJECT>(() => DEVICE_OBJECT),
-  LinePins: ULONG, // mask of the pins whose lines are this device's own; those of its chips are theirs
-  Number: ULONG,
-  Dpc: KDPC,
-  Happened: KEVENT, // synchronization: there are records
-  Gone: KEVENT, // notification
-  Pins: array(GPIO_PIN, GPIO_PINS),
-})
-export type GPIO = InstanceType<typeof GPIO>
+/** The number of the lowest bit that is 1. */
+const lowest = (mask: number): number => 31 - Math.clz32(mask & -mask)
 
 /** How many devices there were: each gets a number for its name. */
 export const Globals = globals({ Devices: atomic(LONG) })
 
 /** @irql PASSIVE_LEVEL */
 export function DriverEntry(DriverObject: DRIVER_OBJECT): NTSTATUS {
-  for (const major of [IRP_MJ_CREATE, IRP_MJ_CLEANUP, IRP_MJ_CLOSE]) DriverObject.MajorFunction.set(major, succeed)
+  DriverObject.MajorFunction.set(IRP_MJ_CREATE, succeed)
+  DriverObject.MajorFunction.set(IRP_MJ_CLEANUP, cleanup)
+  DriverObject.MajorFunction.set(IRP_MJ_CLOSE, succeed)
   DriverObject.MajorFunction.set(IRP_MJ_READ, read)
   DriverObject.MajorFunction.set(IRP_MJ_DEVICE_CONTROL, control)
   DriverObject.MajorFunction.set(IRP_MJ_PNP, pnp)
@@ -167,139 +98,76 @@ export function DriverEntry(DriverObject: DRIVER_OBJECT): NTSTATUS {
 /** PnP has removed the devices before. @irql PASSIVE_LEVEL */
 export function unload(_DriverObject: DRIVER_OBJECT): void {}
 
-const gpioOf = (device: DEVICE_OBJECT): GPIO => device.DeviceExtension as GPIO
-const linkName = (gpio: GPIO): string => `\\??\\Gpio-${gpio.Number}`
-
 /** @irql PASSIVE_LEVEL */
 export function addDevice(DriverObject: DRIVER_OBJECT, PhysicalDeviceObject: DEVICE_OBJECT): NTSTATUS {
   const number = Globals.Devices.add(1)
-  const created = out<DEVICE_OBJECT>()
-  const status = IoCreateDevice({
-    DriverObject,
-    DeviceExtensionSize: GPIO,
-    DeviceName: `\\Device\\Gpio-${number}`,
-    DeviceType: FILE_DEVICE_UNKNOWN,
-    DeviceCharacteristics: 0,
-    Exclusive: false,
-    DeviceObject: created,
-  })
-  if (!NT_SUCCESS(status)) return status
-  const device = created.value
-  const gpio = gpioOf(device)
-  gpio.Number = number
-  KeInitializeSpinLock(gpio.Lock)
-  ExInitializeRundownProtection(gpio.Rundown)
-  KeInitializeDpc(gpio.Dpc, gpioDpc, gpio)
-  KeInitializeEvent(gpio.Happened, SynchronizationEvent, false)
-  KeInitializeEvent(gpio.Gone, NotificationEvent, false)
-  for (let index = 0; index < GPIO_PINS; index++) {
-    const pin = gpio.Pins.at(index)
-    pin.Owner = gpio.address
-    pin.Number = index
-    KeInitializeTimer(pin.Timer)
-    KeInitializeDpc(pin.Dpc, debounceDpc, pin)
+  const initialize = (gpio: GPIO): void => {
+    gpio.Number = number
+    gpio.Physical = PhysicalDeviceObject
+    KeInitializeSpinLock(gpio.InterruptLock)
+    KeInitializeSpinLock(gpio.Lock)
+    KeInitializeDpc(gpio.Dpc, gpioDpc, gpio)
+    initializeQueue(gpio.Reads, gpio.Lock, gpio, QUEUE_ROUTINES)
+    for (let index = 0; index < GPIO_PINS; index++) initializePin(gpio, index)
   }
-  gpio.Physical = PhysicalDeviceObject
-  gpio.Lower = IoAttachDeviceToDeviceStack(device, PhysicalDeviceObject)
-  device.Flags = (device.Flags | DO_BUFFERED_IO) & ~DO_DEVICE_INITIALIZING
-  return IoCreateSymbolicLink(linkName(gpio), `\\Device\\Gpio-${number}`)
+  const opened = { name: `Gpio-${number}`, link: `Gpio-${number}` }
+  return attachDevice(DriverObject, PhysicalDeviceObject, GPIO, initialize, opened)
 }
 
-const PNP: PnpRoutines = { start, stop, remove }
+function initializePin(gpio: GPIO, number: number): void {
+  const pin = gpio.Pins.at(number)
+  pin.Owner = gpio.address
+  pin.Number = number
+  KeInitializeTimer(pin.Timer)
+  KeInitializeDpc(pin.Dpc, debounceDpc, pin)
+}
+
+const PNP: PnpRoutines = {
+  start,
+  stop: (device) => stopGpio(gpioOf(device)),
+  remove: (device) => void IoDeleteSymbolicLink(`\\??\\Gpio-${gpioOf(device).Number}`),
+}
 
 /** @irql PASSIVE_LEVEL */
 export function pnp(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTATUS> {
   return dispatchPnp(DeviceObject, gpioOf(DeviceObject).Lower as DEVICE_OBJECT, Irp, PNP)
 }
 
-async function start(device: DEVICE_OBJECT, { windows, interrupts }: Resources): Promise<NTSTATUS> {
+async function start(device: DEVICE_OBJECT, resources: Resources): Promise<NTSTATUS> {
   const gpio = gpioOf(device)
-  for (const pin of (await textParameter(gpio.Physical as DEVICE_OBJECT, 'LinePins')).split(',')) {
-    if (pin !== '') gpio.LinePins |= 1 << Number(pin)
+  const pins = await textParameter(gpio.Physical as DEVICE_OBJECT, 'LinePins')
+  for (const [pin, active] of pins.split(',').map((text) => text.split(' '))) {
+    const bit = pins === '' ? 0 : 1 << Number(pin)
+    gpio.LinePins |= bit
+    if (active === 'low') gpio.LowPins |= bit
+    if (active === 'high') gpio.HighPins |= bit
   }
-  const [window] = windows
-  const [pins] = interrupts
-  if (window === undefined || pins === undefined) return STATUS_UNSUCCESSFUL
-  gpio.Registers = MmMapIoSpace(window, WINDOW_BYTES, MmNonCached)
-  if (gpio.Registers === 0) return STATUS_INSUFFICIENT_RESOURCES
-  // One lock over all lines: it is held at the highest of their levels.
-  const level = Math.max(...interrupts.map((line) => line.level))
-  const own = interrupts.slice(1, 1 + MOST_LINES).filter(({ isLatched }) => isLatched)
-  for (const [index, line] of own.entries()) {
-    const connected = out<KINTERRUPT>()
-    const status = connect(gpio, line, lineIsr, level, connected)
-    if (!NT_SUCCESS(status)) return status
-    gpio.Lines.set(index, connected.value)
-  }
-  return connect(gpio, pins, gpioIsr, level, ref(gpio, 'Interrupt'))
+  return startGpio(gpio, resources, { pins: gpioIsr, line: lineIsr })
 }
 
-function connect(
-  gpio: GPIO,
-  { vector, level, affinity, isLatched, isShared }: InterruptResource,
-  isr: typeof gpioIsr,
-  synchronizeLevel: number,
-  InterruptObject: Out<KINTERRUPT | null>,
-): NTSTATUS {
-  return IoConnectInterrupt({
-    InterruptObject,
-    ServiceRoutine: isr,
-    ServiceContext: gpio,
-    SpinLock: gpio.Lock,
-    Vector: vector,
-    Irql: level,
-    SynchronizeIrql: synchronizeLevel,
-    InterruptMode: isLatched ? Latched : LevelSensitive,
-    ShareVector: isShared,
-    ProcessorEnableMask: affinity,
-    FloatingSave: false,
-  })
-}
-
-/** Harmless when done before. */
-async function stop(device: DEVICE_OBJECT): Promise<void> {
-  const gpio = gpioOf(device)
-  const { Interrupt, Registers } = gpio
-  if (Registers === 0) return
-  KeSetEvent(gpio.Gone, IO_NO_INCREMENT, false) // readers that wait leave
-  await ExWaitForRundownProtectionRelease(gpio.Rundown)
-  if (Interrupt !== null) await IoDisconnectInterrupt(Interrupt)
-  gpio.Interrupt = null
-  for (let index = 0; index < MOST_LINES; index++) {
-    const line = gpio.Lines.at(index)
-    if (line !== null) await IoDisconnectInterrupt(line)
-    gpio.Lines.set(index, null)
-  }
-  KeRemoveQueueDpc(gpio.Dpc)
-  for (let index = 0; index < GPIO_PINS; index++) KeCancelTimer(gpio.Pins.at(index).Timer)
-  await KeFlushQueuedDpcs() // a debounce DPC may have been queued before its timer was cancelled
-  MmUnmapIoSpace(Registers, WINDOW_BYTES)
-  gpio.Registers = 0
-}
-
-function remove(device: DEVICE_OBJECT): void {
-  IoDeleteSymbolicLink(linkName(gpioOf(device)))
-}
+// Interrupts.
 
 /** The line of all pins. @irql DIRQL, interrupt spin lock held */
 export function gpioIsr(_Interrupt: KINTERRUPT, gpio: GPIO): boolean {
-  return takeEdgesOf(gpio, READ_REGISTER_ULONG(gpio.Registers + Gpio.EDGE_PINS))
+  const { Registers } = gpio
+  return takeEdgesOf(gpio, READ_REGISTER_ULONG(Registers + Gpio.EDGE_PINS), READ_REGISTER_ULONG(Registers + Gpio.TIME))
 }
 
 /** A pin that is a line of its own: its frame has nothing but its count. @irql DIRQL, interrupt spin lock held */
-export function lineIsr(_Interrupt: KINTERRUPT, gpio: GPIO): boolean {
-  return takeEdgesOf(gpio, gpio.LinePins)
+export function lineIsr(Interrupt: KINTERRUPT, gpio: GPIO): boolean {
+  return takeEdgesOf(gpio, gpio.LinePins, boardTime(Interrupt))
 }
 
 /** Whether one of `pins` had an edge that was not told. @irql DIRQL, interrupt spin lock held */
-function takeEdgesOf(gpio: GPIO, pins: number): boolean {
+function takeEdgesOf(gpio: GPIO, pins: number, time: number): boolean {
   let isOurs = false
-  for (let index = 0; index < GPIO_PINS; index++) {
-    if (((pins >>> index) & 1) === 0) continue
+  for (let left = pins & ALL_PINS; left !== 0; left &= left - 1) {
+    const index = lowest(left)
     const pin = gpio.Pins.at(index)
     const count = READ_REGISTER_ULONG(gpio.Registers + gpioEdges(index))
     if (count === pin.Told || isPulledOut(gpio)) continue // told by the frame before
     isOurs = true
+    pin.Time = time
     if (pin.DebounceUs === 0) tell(gpio, pin, count)
     else gpio.Bouncing |= 1 << index
   }
@@ -317,29 +185,34 @@ function tell(gpio: GPIO, pin: GPIO_PIN, count: number): void {
   }
   const edge = gpio.Edges.at(gpio.Put % MOST_EDGES)
   edge.Pin = pin.Number
-  edge.Level = (READ_REGISTER_ULONG(gpio.Registers + Gpio.INPUT) >>> pin.Number) & 1
+  edge.Level = levelOf(gpio, pin.Number)
   edge.Count = count
-  edge.Time = READ_REGISTER_ULONG(gpio.Registers + Gpio.TIME)
+  edge.Time = pin.Time
   gpio.Put += 1
 }
 
-/** Wakes a reader, and starts the debounce time of pins that bounce. @irql DISPATCH_LEVEL */
-export function gpioDpc(_Dpc: KDPC, gpio: GPIO): void {
-  KeSetEvent(gpio.Happened, IO_NO_INCREMENT, false)
-  if (!ExAcquireRundownProtection(gpio.Rundown)) return
-  const { Interrupt } = gpio
-  if (Interrupt !== null) startDebouncing(gpio, Interrupt)
-  ExReleaseRundownProtection(gpio.Rundown)
+/** Frames of a pin that is a line of its own do not tell its level: behind an edge it is what the line is active at. */
+function levelOf({ Registers, LowPins, HighPins }: GPIO, pin: number): number {
+  const levels = (READ_REGISTER_ULONG(Registers + Gpio.INPUT) & ~LowPins) | HighPins
+  return (levels >>> pin) & 1
 }
 
-function startDebouncing(gpio: GPIO, Interrupt: KINTERRUPT): void {
-  const irql = KeAcquireInterruptSpinLock(Interrupt)
-  const bouncing = gpio.Bouncing
-  gpio.Bouncing = 0
-  KeReleaseInterruptSpinLock(Interrupt, irql)
-  for (let index = 0; index < GPIO_PINS; index++) {
-    if (((bouncing >>> index) & 1) === 0) continue
-    const pin = gpio.Pins.at(index)
+/** Serves reads, and starts the debounce time of pins that bounce. @irql DISPATCH_LEVEL */
+export function gpioDpc(_Dpc: KDPC, gpio: GPIO): void {
+  withLock(gpio, () => {
+    if (gpio.IsThere !== 0) startDebouncing(gpio)
+  })
+  serveReads(gpio)
+}
+
+function startDebouncing(gpio: GPIO): void {
+  const bouncing = withInterrupts(gpio, () => {
+    const { Bouncing } = gpio
+    gpio.Bouncing = 0
+    return Bouncing
+  })
+  for (let left = bouncing; left !== 0; left &= left - 1) {
+    const pin = gpio.Pins.at(lowest(left))
     KeSetTimer(pin.Timer, pin.DebounceUs * US, pin.Dpc) // anew, if it runs
   }
 }
@@ -347,11 +220,10 @@ function startDebouncing(gpio: GPIO, Interrupt: KINTERRUPT): void {
 /** A pin has been still for its debounce time. @irql DISPATCH_LEVEL */
 export function debounceDpc(_Dpc: KDPC, pin: GPIO_PIN): void {
   const gpio = new GPIO(pin.Owner)
-  if (!ExAcquireRundownProtection(gpio.Rundown)) return
-  const { Interrupt } = gpio
-  if (Interrupt !== null) KeSynchronizeExecution(Interrupt, tellDebounced, pin)
-  KeSetEvent(gpio.Happened, IO_NO_INCREMENT, false)
-  ExReleaseRundownProtection(gpio.Rundown)
+  withLock(gpio, () => {
+    if (gpio.IsThere !== 0) KeSynchronizeExecution(interruptOf(gpio), tellDebounced, pin)
+  })
+  serveReads(gpio)
 }
 
 /** A SynchCritSection: tells all edges of the pin that came since. @irql DIRQL, interrupt spin lock held */
@@ -365,161 +237,103 @@ export function tellDebounced(pin: GPIO_PIN): boolean {
 /** The window of a board that is gone reads all ones, and no board has so many pins: what was read last may be that. */
 const isPulledOut = ({ Registers }: GPIO): boolean => READ_REGISTER_ULONG(Registers + Gpio.INPUT) === ALL_ONES
 
-/** Gives as many records as there are and fit, and waits for the first. @irql PASSIVE_LEVEL */
-export async function read(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTATUS> {
+// Requests.
+
+/** What was behind a read that is cancelled may be first now. */
+const QUEUE_ROUTINES = queueRoutines((queue) => serveReads(new GPIO(queue.Owner)))
+export const { insertIrp, removeIrp, peekNextIrp, acquireLock, releaseLock, completeCancelledIrp } = QUEUE_ROUTINES
+
+function serveReads(gpio: GPIO): void {
+  serve(gpio.Reads, (request) => gpio.IsThere !== 0 && withInterrupts(gpio, () => takeRecords(gpio, request)))
+}
+
+/** Gives as many records as there are and fit. FALSE when there is none. Both locks held. */
+function takeRecords(gpio: GPIO, request: REQUEST): boolean {
+  const count = Math.min((gpio.Put - gpio.Taken) >>> 0, Math.floor(request.Length / EDGE.size))
+  for (let index = 0; index < count; index++) {
+    copyStruct(new EDGE(request.Buffer + index * EDGE.size), gpio.Edges.at(gpio.Taken % MOST_EDGES))
+    gpio.Taken += 1
+  }
+  request.Done = count * EDGE.size
+  return count > 0 && finish(request, STATUS_SUCCESS)
+}
+
+/** Waits for edges. @irql <= DISPATCH_LEVEL */
+export function read(DeviceObject: DEVICE_OBJECT, Irp: IRP): NTSTATUS {
   const gpio = gpioOf(DeviceObject)
   const { Length } = IoGetCurrentIrpStackLocation(Irp).Parameters.Read
   if (Length < EDGE.size) return complete(Irp, STATUS_BUFFER_TOO_SMALL)
-  const request = READ_REQUEST.at(ExAllocatePool2(POOL_FLAG_NON_PAGED, READ_REQUEST.size, 'Gpio'))
-  if (request === null) return complete(Irp, STATUS_INSUFFICIENT_RESOURCES)
-  request.Gpio = gpio.address
-  request.Buffer = Irp.AssociatedIrp.SystemBuffer
-  request.Room = Math.floor(Length / EDGE.size)
-  KeInitializeEvent(request.Cancelled, NotificationEvent, false)
-  watchCancel(Irp, request)
-  const isThere = ExAcquireRundownProtection(gpio.Rundown)
-  const status = isThere ? await takeEdges(gpio, request) : STATUS_DEVICE_NOT_CONNECTED
-  if (isThere) ExReleaseRundownProtection(gpio.Rundown)
-  // The cancel routine that runs, or has run, sets the event as the last thing that it does.
-  if (IoSetCancelRoutine(Irp, null) === null) {
-    await KeWaitForSingleObject(request.Cancelled, Executive, KernelMode, false, null)
-  }
-  const { Count } = request
-  ExFreePool(request)
-  return complete(Irp, status, NT_SUCCESS(status) ? Count * EDGE.size : 0)
-}
-
-/** What a read and its SynchCritSection share. */
-const READ_REQUEST = struct('READ_REQUEST', {
-  Gpio: ULONG, // address
-  Buffer: ULONG, // address
-  Room: ULONG, // records
-  Count: ULONG, // records that were taken
-  AreMore: ULONG,
-  Cancelled: KEVENT, // notification
-})
-type READ_REQUEST = InstanceType<typeof READ_REQUEST>
-
-async function takeEdges(gpio: GPIO, request: READ_REQUEST): Promise<NTSTATUS> {
-  for (;;) {
-    const { Interrupt } = gpio
-    if (Interrupt === null) return STATUS_DEVICE_NOT_CONNECTED
-    if (KeSynchronizeExecution(Interrupt, takeRecords, request) !== 0) {
-      if (request.AreMore !== 0) KeSetEvent(gpio.Happened, IO_NO_INCREMENT, false)
-      return STATUS_SUCCESS
-    }
-    const status = await KeWaitForMultipleObjects({
-      Count: 3,
-      Object: [gpio.Happened, request.Cancelled, gpio.Gone],
-      WaitType: WaitAny,
-      WaitReason: Executive,
-      WaitMode: KernelMode,
-      Alertable: false,
-      Timeout: null,
-      WaitBlockArray: null,
-    })
-    if (status === 1) return STATUS_CANCELLED
-    if (status === 2) return STATUS_DEVICE_NOT_CONNECTED
-  }
-}
-
-/** A SynchCritSection: takes what there is. FALSE when there is nothing. @irql DIRQL, interrupt spin lock held */
-export function takeRecords(request: READ_REQUEST): boolean {
-  const gpio = new GPIO(request.Gpio)
-  const count = Math.min((gpio.Put - gpio.Taken) >>> 0, request.Room)
-  for (let index = 0; index < count; index++) {
-    const edge = gpio.Edges.at(gpio.Taken % MOST_EDGES)
-    const told = new EDGE(request.Buffer + index * EDGE.size)
-    told.Pin = edge.Pin
-    told.Level = edge.Level
-    told.Count = edge.Count
-    told.Time = edge.Time
-    gpio.Taken += 1
-  }
-  request.Count = count
-  request.AreMore = gpio.Put === gpio.Taken ? 0 : 1
-  return count > 0
-}
-
-function watchCancel(Irp: IRP, request: READ_REQUEST): void {
-  Irp.Tail.Overlay.DriverContext.set(0, request)
-  IoSetCancelRoutine(Irp, cancelRead)
-  if (Irp.Cancel !== 0 && IoSetCancelRoutine(Irp, null) !== null) {
-    KeSetEvent(request.Cancelled, IO_NO_INCREMENT, false) // cancelled before there was a routine
-  }
-}
-
-/** @irql DISPATCH_LEVEL, cancel spin lock held */
-export function cancelRead(_DeviceObject: DEVICE_OBJECT, Irp: IRP): void {
-  const request = Irp.Tail.Overlay.DriverContext.at(0) as READ_REQUEST
-  IoReleaseCancelSpinLock(Irp.CancelIrql)
-  KeSetEvent(request.Cancelled, IO_NO_INCREMENT, false)
-}
-
-/** @irql PASSIVE_LEVEL */
-export function control(DeviceObject: DEVICE_OBJECT, Irp: IRP): NTSTATUS {
-  const gpio = gpioOf(DeviceObject)
-  if (!ExAcquireRundownProtection(gpio.Rundown)) return complete(Irp, STATUS_DEVICE_NOT_CONNECTED)
-  const status = answer(gpio, Irp)
-  ExReleaseRundownProtection(gpio.Rundown)
+  const status = enqueue(gpio.Reads, Irp, { buffer: Irp.AssociatedIrp.SystemBuffer, length: Length })
+  serveReads(gpio)
   return status
 }
 
-function answer(gpio: GPIO, Irp: IRP): NTSTATUS {
+/** @irql <= DISPATCH_LEVEL */
+export function control(DeviceObject: DEVICE_OBJECT, Irp: IRP): NTSTATUS {
+  const gpio = gpioOf(DeviceObject)
+  const { status, information } = withLock(gpio, () =>
+    gpio.IsThere === 0 ? { status: STATUS_DEVICE_NOT_CONNECTED, information: 0 } : answer(gpio, Irp),
+  )
+  return complete(Irp, status, information)
+}
+
+/** Lock held. */
+function answer(gpio: GPIO, Irp: IRP): { status: NTSTATUS; information: number } {
   const { IoControlCode, InputBufferLength, OutputBufferLength } =
     IoGetCurrentIrpStackLocation(Irp).Parameters.DeviceIoControl
   const buffer = Irp.AssociatedIrp.SystemBuffer
-  if (gpio.Interrupt === null) return complete(Irp, STATUS_DEVICE_NOT_CONNECTED)
+  const ended = (status: NTSTATUS, information = 0) => ({ status, information })
   switch (IoControlCode) {
     case IOCTL_GPIO_SET_UP_PIN:
-      if (InputBufferLength < PIN_SETUP.size) return complete(Irp, STATUS_BUFFER_TOO_SMALL)
-      return complete(Irp, setUpPin(gpio, new PIN_SETUP(buffer)))
+      if (InputBufferLength < PIN_SETUP.size) return ended(STATUS_BUFFER_TOO_SMALL)
+      return ended(setUpPin(gpio, new PIN_SETUP(buffer)))
     case IOCTL_GPIO_WRITE_PIN: {
-      if (InputBufferLength < PIN_LEVEL.size) return complete(Irp, STATUS_BUFFER_TOO_SMALL)
+      if (InputBufferLength < PIN_LEVEL.size) return ended(STATUS_BUFFER_TOO_SMALL)
       const { Pin, Level } = new PIN_LEVEL(buffer)
-      return complete(Irp, setBit(gpio, Gpio.OUTPUT, Pin, Level !== 0))
+      return ended(setBit(gpio, Gpio.OUTPUT, Pin, Level !== 0))
     }
     case IOCTL_GPIO_READ_PINS:
-      if (OutputBufferLength < PINS.size) return complete(Irp, STATUS_BUFFER_TOO_SMALL)
-      tellPins(gpio, gpio.Interrupt, new PINS(buffer))
-      if (isPulledOut(gpio)) return complete(Irp, STATUS_DEVICE_NOT_CONNECTED)
-      return complete(Irp, STATUS_SUCCESS, PINS.size)
+      if (OutputBufferLength < PINS.size) return ended(STATUS_BUFFER_TOO_SMALL)
+      withInterrupts(gpio, () => tellPins(gpio, new PINS(buffer)))
+      return isPulledOut(gpio) ? ended(STATUS_DEVICE_NOT_CONNECTED) : ended(STATUS_SUCCESS, PINS.size)
     default:
-      return complete(Irp, STATUS_INVALID_DEVICE_REQUEST)
+      return ended(STATUS_INVALID_DEVICE_REQUEST)
   }
 }
 
-function tellPins(gpio: GPIO, Interrupt: KINTERRUPT, pins: InstanceType<typeof PINS>): void {
-  const irql = KeAcquireInterruptSpinLock(Interrupt)
+/** Both locks held: levels and counts are of one moment. */
+function tellPins(gpio: GPIO, pins: InstanceType<typeof PINS>): void {
   pins.Levels = READ_REGISTER_ULONG(gpio.Registers + Gpio.INPUT)
   pins.Direction = READ_REGISTER_ULONG(gpio.Registers + Gpio.DIRECTION)
   pins.Edges = gpio.Total
   pins.Lost = gpio.Lost
-  KeReleaseInterruptSpinLock(Interrupt, irql)
 }
 
 function setUpPin(gpio: GPIO, setup: InstanceType<typeof PIN_SETUP>): NTSTATUS {
   const { Pin, IsOutput, PullUp, Rising, Falling, DebounceUs } = setup
-  if (Pin >= GPIO_PINS || DebounceUs > 10_000_000) return STATUS_INVALID_PARAMETER
-  gpio.Pins.at(Pin).DebounceUs = DebounceUs
+  if (Pin >= GPIO_PINS || DebounceUs > LONGEST_DEBOUNCE_US) return STATUS_INVALID_PARAMETER
   const status = setBit(gpio, Gpio.PULLUP, Pin, PullUp !== 0)
   if (!NT_SUCCESS(status)) return status
+  gpio.Pins.at(Pin).DebounceUs = DebounceUs
   setBit(gpio, Gpio.DIRECTION, Pin, IsOutput !== 0)
   setBit(gpio, Gpio.RISING, Pin, Rising !== 0)
   return setBit(gpio, Gpio.FALLING, Pin, Falling !== 0)
 }
 
-/** Changes one bit of a mask register; requests of two programs must not take back each other's. */
-function setBit(gpio: GPIO, register: number, pin: number, value: boolean): NTSTATUS {
-  const { Interrupt, Registers } = gpio
-  if (Interrupt === null) return STATUS_DEVICE_NOT_CONNECTED
+/** Changes one bit of a mask register. Lock held: requests of two programs must not take back each other's. */
+function setBit({ Registers }: GPIO, register: number, pin: number, value: boolean): NTSTATUS {
   if (pin >= GPIO_PINS) return STATUS_INVALID_PARAMETER
   if (((READ_REGISTER_ULONG(Registers + Gpio.PINS) >>> pin) & 1) === 0) return STATUS_INVALID_PARAMETER
-  const irql = KeAcquireInterruptSpinLock(Interrupt)
   const mask = READ_REGISTER_ULONG(Registers + register)
   WRITE_REGISTER_ULONG(Registers + register, (value ? mask | (1 << pin) : mask & ~(1 << pin)) >>> 0)
-  KeReleaseInterruptSpinLock(Interrupt, irql)
   return STATUS_SUCCESS
+}
+
+/** The last handle of a file is closed: nobody waits there any more. @irql PASSIVE_LEVEL */
+export function cleanup(DeviceObject: DEVICE_OBJECT, Irp: IRP): NTSTATUS {
+  const { FileObject } = IoGetCurrentIrpStackLocation(Irp)
+  drain(gpioOf(DeviceObject).Reads, STATUS_CANCELLED, FileObject)
+  return complete(Irp, STATUS_SUCCESS)
 }
 
 /** @irql PASSIVE_LEVEL */

@@ -33,8 +33,8 @@ import {
   UCHAR,
   ULONG,
 } from 'dirql/wdm'
-import { connectLine, disconnectMapped, MAPPED_LINE, type mappedNames } from '../lib/lines.ts'
-import type { Resources } from '../lib/pnp.ts'
+import { disconnectMapped, MAPPED_LINE, type mappedNames } from '../lib/lines.ts'
+import { connectInterrupt, type Resources } from '../lib/pnp.ts'
 import { RECORD_RING } from '../lib/records.ts'
 import { drain, locked, REQUEST_QUEUE } from '../lib/requests.ts'
 
@@ -144,8 +144,7 @@ async function prepare(hid: HID, names: Names): Promise<NTSTATUS> {
 }
 
 function connectAll(hid: HID, { interrupts }: Resources, routines: HidRoutines): NTSTATUS {
-  // One lock over all lines: it is held at the highest of their levels.
-  const synchronizeIrql = Math.max(...interrupts.map(({ level }) => level))
+  const shared = { lock: hid.InterruptLock, synchronizeIrql: Math.max(...interrupts.map(({ level }) => level)) }
   for (const [index, line] of interrupts.entries()) {
     const box = out<KINTERRUPT | null>()
     const field = index - OWN_LINES
@@ -153,7 +152,7 @@ function connectAll(hid: HID, { interrupts }: Resources, routines: HidRoutines):
     if (!line.isLatched) continue // as long as it is asserted, only the device could take it back
     const isr = index === 0 ? routines.data : index === 1 ? routines.complete : routines.field
     const context = field < 0 ? hid : hid.Fields.at(field)
-    const status = connectLine(line, isr, context, { lock: hid.InterruptLock, synchronizeIrql, box })
+    const status = connectInterrupt(line, isr, context, box, shared)
     if (!NT_SUCCESS(status)) return status
     if (index === 0) hid.Data = box.value
     else if (index === 1) hid.Complete = box.value

@@ -8,27 +8,18 @@ import {
   ExAllocatePool2,
   ExFreePool,
   FILE_OBJECT,
-  IoConnectInterrupt,
   IoDisconnectInterrupt,
   KDPC,
   KeInsertQueueDpc,
   KINTERRUPT,
-  type KSERVICE_ROUTINE,
-  KSPIN_LOCK,
-  Latched,
-  LevelSensitive,
-  type NTSTATUS,
-  type Out,
   pointer,
   POOL_FLAG_NON_PAGED,
-  type Pvoid,
   READ_REGISTER_ULONG,
   STATUS_SUCCESS,
   struct,
   ULONG,
 } from 'dirql/wdm'
 import { textsParameter } from './parameters.ts'
-import type { InterruptResource } from './pnp.ts'
 import { finish, type REQUEST } from './requests.ts'
 import { ALL_ONES } from './window.ts'
 
@@ -57,28 +48,6 @@ export const LINE_FILE = struct('LINE_FILE', {
   Seen: ULONG, // the count that was told last
 })
 export type LINE_FILE = InstanceType<typeof LINE_FILE>
-
-/** Connects a line to an interrupt spin lock that all lines of the device have. @irql PASSIVE_LEVEL */
-export function connectLine(
-  { vector, level, affinity, isLatched, isShared }: InterruptResource,
-  isr: KSERVICE_ROUTINE,
-  context: Pvoid,
-  { lock, synchronizeIrql, box }: { lock: KSPIN_LOCK; synchronizeIrql: number; box: Out<KINTERRUPT | null> },
-): NTSTATUS {
-  return IoConnectInterrupt({
-    InterruptObject: box,
-    ServiceRoutine: isr,
-    ServiceContext: context,
-    SpinLock: lock,
-    Vector: vector,
-    Irql: level,
-    SynchronizeIrql: synchronizeIrql,
-    InterruptMode: isLatched ? Latched : LevelSensitive,
-    ShareVector: isShared,
-    ProcessorEnableMask: affinity,
-    FloatingSave: false,
-  })
-}
 
 /** Takes over what the frame told. FALSE when the count has not moved. @irql DIRQL, interrupt spin lock held */
 export function takeMapped(line: MAPPED_LINE): boolean {

@@ -14,17 +14,21 @@ import {
   IoCallDriver,
   IoConnectInterrupt,
   IoCreateDevice,
+  IoCreateSymbolicLink,
   IoDetachDevice,
   IoDeleteDevice,
   IoForwardIrpSynchronously,
   IoGetCurrentIrpStackLocation,
   IoSkipCurrentIrpStackLocation,
   type IRP,
+  IRP_MN_QUERY_STOP_DEVICE,
   IRP_MN_REMOVE_DEVICE,
   IRP_MN_START_DEVICE,
+  IRP_MN_STOP_DEVICE,
   IRP_MN_SURPRISE_REMOVAL,
   type KINTERRUPT,
   type KSERVICE_ROUTINE,
+  type KSPIN_LOCK,
   Latched,
   LevelSensitive,
   NT_SUCCESS,
@@ -32,6 +36,7 @@ import {
   type Out,
   out,
   STATUS_SUCCESS,
+  STATUS_UNSUCCESSFUL,
 } from 'dirql/wdm'
 import { complete } from './irp.ts'
 
@@ -74,28 +79,48 @@ export interface Attached {
   Lower: DEVICE_OBJECT | null
 }
 
+/** A device that programs open: its name in `\Device`, the link to it in `\??`, and how. */
+export interface Opened {
+  name: string
+  link: string
+  type?: number
+  /** One open file at a time. */
+  isExclusive?: boolean
+}
+
 /**
- * AddDevice of a driver whose devices need no names: a device object with `extension` in it, above what the bus
- * reported. `initialize` fills the extension before the device may be used. @irql PASSIVE_LEVEL
+ * AddDevice: a device object with `extension` in it, above what the bus reported. `initialize` fills the extension
+ * before the device may be used; without `opened` it has no name.
+ *
+ * @irql PASSIVE_LEVEL
  */
 export function attachDevice<T extends Attached>(
   DriverObject: DRIVER_OBJECT,
   PhysicalDeviceObject: DEVICE_OBJECT,
   DeviceExtensionSize: { new (address: number): T; readonly size: number },
   initialize: (extension: T) => void,
+  opened: Opened | null = null,
 ): NTSTATUS {
+  const DeviceName = opened === null ? null : `\\Device\\${opened.name}`
   const created = out<DEVICE_OBJECT>()
   const status = IoCreateDevice({
     DriverObject,
     DeviceExtensionSize: DeviceExtensionSize as never,
-    DeviceName: null,
-    DeviceType: FILE_DEVICE_UNKNOWN,
+    DeviceName,
+    DeviceType: opened?.type ?? FILE_DEVICE_UNKNOWN,
     DeviceCharacteristics: 0,
-    Exclusive: false,
+    Exclusive: opened?.isExclusive ?? false,
     DeviceObject: created,
   })
   if (!NT_SUCCESS(status)) return status
   const device = created.value
+  if (opened !== null && DeviceName !== null) {
+    const linked = IoCreateSymbolicLink(`\\??\\${opened.link}`, DeviceName)
+    if (!NT_SUCCESS(linked)) {
+      IoDeleteDevice(device)
+      return linked
+    }
+  }
   const extension = device.DeviceExtension as unknown as T
   initialize(extension)
   extension.Lower = IoAttachDeviceToDeviceStack(device, PhysicalDeviceObject)
@@ -103,21 +128,28 @@ export function attachDevice<T extends Attached>(
   return STATUS_SUCCESS
 }
 
-/** Connects an ISR to one line, with a spin lock and the level of its own. @irql PASSIVE_LEVEL */
+/** An interrupt spin lock that several lines have together: it is held at the highest of their levels. */
+export interface SharedLock {
+  lock: KSPIN_LOCK | null
+  synchronizeIrql: number
+}
+
+/** Connects an ISR to one line, with a spin lock and the level of its own if no other is said. @irql PASSIVE_LEVEL */
 export function connectInterrupt(
   { vector, level, affinity, isLatched, isShared }: InterruptResource,
   ServiceRoutine: KSERVICE_ROUTINE,
   ServiceContext: object,
   InterruptObject: Out<KINTERRUPT | null>,
+  { lock, synchronizeIrql }: SharedLock = { lock: null, synchronizeIrql: level },
 ): NTSTATUS {
   return IoConnectInterrupt({
     InterruptObject,
     ServiceRoutine,
     ServiceContext: ServiceContext as never,
-    SpinLock: null,
+    SpinLock: lock,
     Vector: vector,
     Irql: level,
-    SynchronizeIrql: level,
+    SynchronizeIrql: synchronizeIrql,
     InterruptMode: isLatched ? Latched : LevelSensitive,
     ShareVector: isShared,
     ProcessorEnableMask: affinity,
@@ -127,8 +159,10 @@ export function connectInterrupt(
 
 /** The routines of a driver that `dispatchPnp` calls, at PASSIVE_LEVEL. */
 export interface PnpRoutines {
-  /** The devices below have started. */
+  /** The devices below have started, for the first time or behind `pause`. */
   start(device: DEVICE_OBJECT, resources: Resources): NTSTATUS | Promise<NTSTATUS>
+  /** Lets go of the hardware for a while: requests that wait go on waiting. Without it the driver refuses to be stopped. */
+  pause?(device: DEVICE_OBJECT): void | Promise<void>
   /** Lets go of the hardware and ends what waits; harmless when done before. */
   stop(device: DEVICE_OBJECT): void | Promise<void>
   /** The device is about to be deleted: names are deleted, handles closed. */
@@ -143,23 +177,38 @@ export async function dispatchPnp(
   routines: PnpRoutines,
 ): Promise<NTSTATUS> {
   const { MinorFunction, Parameters } = IoGetCurrentIrpStackLocation(Irp)
-  if (MinorFunction === IRP_MN_START_DEVICE) {
-    await IoForwardIrpSynchronously(lower, Irp)
-    const { Status } = Irp.IoStatus
-    if (!NT_SUCCESS(Status)) return complete(Irp, Status)
-    const { AllocatedResourcesTranslated } = Parameters.StartDevice
-    return complete(Irp, await routines.start(device, resourcesOf(AllocatedResourcesTranslated)))
+  switch (MinorFunction) {
+    case IRP_MN_START_DEVICE: {
+      await IoForwardIrpSynchronously(lower, Irp)
+      const { Status } = Irp.IoStatus
+      if (!NT_SUCCESS(Status)) return complete(Irp, Status)
+      const { AllocatedResourcesTranslated } = Parameters.StartDevice
+      return complete(Irp, await routines.start(device, resourcesOf(AllocatedResourcesTranslated)))
+    }
+    case IRP_MN_QUERY_STOP_DEVICE:
+      if (routines.pause === undefined) return complete(Irp, STATUS_UNSUCCESSFUL)
+      return passDown(lower, Irp, STATUS_SUCCESS)
+    case IRP_MN_STOP_DEVICE:
+      await routines.pause?.(device)
+      return passDown(lower, Irp, STATUS_SUCCESS)
+    case IRP_MN_SURPRISE_REMOVAL:
+      await routines.stop(device)
+      return passDown(lower, Irp, STATUS_SUCCESS)
+    case IRP_MN_REMOVE_DEVICE: {
+      await routines.stop(device)
+      const status = await passDown(lower, Irp, STATUS_SUCCESS)
+      await routines.remove(device)
+      IoDetachDevice(lower)
+      IoDeleteDevice(device)
+      return status
+    }
+    default:
+      return passDown(lower, Irp, Irp.IoStatus.Status) // what a driver does not know it leaves as it came
   }
-  if (MinorFunction === IRP_MN_SURPRISE_REMOVAL || MinorFunction === IRP_MN_REMOVE_DEVICE) {
-    await routines.stop(device)
-    Irp.IoStatus.Status = STATUS_SUCCESS
-  }
+}
+
+function passDown(lower: DEVICE_OBJECT, Irp: IRP, status: NTSTATUS): NTSTATUS | Promise<NTSTATUS> {
+  Irp.IoStatus.Status = status
   IoSkipCurrentIrpStackLocation(Irp)
-  const status = await IoCallDriver(lower, Irp)
-  if (MinorFunction === IRP_MN_REMOVE_DEVICE) {
-    await routines.remove(device)
-    IoDetachDevice(lower)
-    IoDeleteDevice(device)
-  }
-  return status
+  return IoCallDriver(lower, Irp)
 }

@@ -2,8 +2,8 @@
  * Requests that wait in cancel-safe queues (IO_CSQ), and are served from DPCs: no thread waits with them. No state of its
  * own: what a driver keeps is a REQUEST_QUEUE in its device extension, and one spin lock for all queues of a device.
  *
- * Who finishes a request marks it under that lock and takes it out of its queue behind the lock. A request that is
- * cancelled in between is completed as cancelled, once, and by nobody else.
+ * Who finishes a request marks it under that lock and takes it out of its queue behind the lock. A cancel in between comes
+ * too late: it completes the request, once, as it was finished.
  */
 import {
   array,
@@ -34,7 +34,6 @@ import {
   LONG,
   NT_SUCCESS,
   type NTSTATUS,
-  type Out,
   out,
   pointer,
   POOL_FLAG_NON_PAGED,
@@ -77,15 +76,37 @@ export const REQUEST = struct('REQUEST', {
 })
 export type REQUEST = InstanceType<typeof REQUEST>
 
-/** A driver's exports, each of which calls the routine of the same name here. */
+/** What IoCsq calls. */
 export interface QueueRoutines {
-  insert: IO_CSQ_INSERT_IRP_EX
-  remove: IO_CSQ_REMOVE_IRP
-  peekNext: IO_CSQ_PEEK_NEXT_IRP
+  insertIrp: IO_CSQ_INSERT_IRP_EX
+  removeIrp: IO_CSQ_REMOVE_IRP
+  peekNextIrp: IO_CSQ_PEEK_NEXT_IRP
   acquireLock: IO_CSQ_ACQUIRE_LOCK
   releaseLock: IO_CSQ_RELEASE_LOCK
-  completeCancelled: IO_CSQ_COMPLETE_CANCELED_IRP
+  completeCancelledIrp: IO_CSQ_COMPLETE_CANCELED_IRP
 }
+
+/**
+ * The routines of a driver's queues. The driver exports them under these names, for routines are known by the image
+ * that exports them. `served` is called when a request was cancelled: what was behind it may be first now. `insert` may
+ * refuse a request before it calls `insertRequest`.
+ */
+export const queueRoutines = (
+  served: (queue: REQUEST_QUEUE) => void = () => {},
+  insert: IO_CSQ_INSERT_IRP_EX = insertRequest,
+): QueueRoutines => ({
+  insertIrp: (csq, irp, place) => insert(csq, irp, place),
+  removeIrp: (_csq, irp) => void RemoveEntryList(requestOf(irp).Entry),
+  peekNextIrp: (csq, irp, wanted) => peekRequest(csq, irp, wanted),
+  acquireLock: (csq, irql) => KeAcquireSpinLock(lockOf(csq), irql),
+  releaseLock: (csq, irql) => KeReleaseSpinLock(lockOf(csq), irql),
+  completeCancelledIrp(csq, irp) {
+    const request = requestOf(irp)
+    // Finished just before: what it was told would be lost.
+    completeRequest(irp, request, request.IsFinished === 0 ? STATUS_CANCELLED : request.Status)
+    served(queueOf(csq))
+  },
+})
 
 /** What a request that is to be inserted says of its place. */
 export const AT_HEAD = 1
@@ -102,19 +123,19 @@ export function initializeQueue(
   InitializeListHead(queue.Head)
   IoCsqInitializeEx({
     Csq: queue.Csq,
-    CsqInsertIrp: routines.insert,
-    CsqRemoveIrp: routines.remove,
-    CsqPeekNextIrp: routines.peekNext,
+    CsqInsertIrp: routines.insertIrp,
+    CsqRemoveIrp: routines.removeIrp,
+    CsqPeekNextIrp: routines.peekNextIrp,
     CsqAcquireLock: routines.acquireLock,
     CsqReleaseLock: routines.releaseLock,
-    CsqCompleteCanceledIrp: routines.completeCancelled,
+    CsqCompleteCanceledIrp: routines.completeCancelledIrp,
   })
 }
 
 export const queueOf = (csq: IO_CSQ): REQUEST_QUEUE => CONTAINING_RECORD(csq, REQUEST_QUEUE, 'Csq')
 const requestOf = (irp: IRP): REQUEST => irp.Tail.Overlay.DriverContext.at(0) as REQUEST
 
-// What IoCsq calls.
+const lockOf = (csq: IO_CSQ): KSPIN_LOCK => queueOf(csq).Lock as KSPIN_LOCK
 
 /** Lock held. */
 export function insertRequest(csq: IO_CSQ, irp: IRP, place: unknown): NTSTATUS {
@@ -126,13 +147,8 @@ export function insertRequest(csq: IO_CSQ, irp: IRP, place: unknown): NTSTATUS {
   return STATUS_SUCCESS
 }
 
-/** Lock held. */
-export function removeRequest(irp: IRP): void {
-  RemoveEntryList(requestOf(irp).Entry)
-}
-
 /** The next one that is finished, that is of a file object, or whichever. Lock held. */
-export function peekRequest(csq: IO_CSQ, irp: IRP | null, wanted: unknown): IRP | null {
+function peekRequest(csq: IO_CSQ, irp: IRP | null, wanted: unknown): IRP | null {
   const { Head } = queueOf(csq)
   for (let request = behind(Head, irp === null ? Head : requestOf(irp).Entry); request; ) {
     if (isWanted(request, wanted)) return request.Irp
@@ -145,14 +161,6 @@ function isWanted({ Irp, IsFinished }: REQUEST, wanted: unknown): boolean {
   if (wanted === FINISHED) return IsFinished !== 0
   if (wanted === null) return true
   return same(IoGetCurrentIrpStackLocation(Irp as IRP).FileObject, wanted as FILE_OBJECT)
-}
-
-export function acquireQueueLock(csq: IO_CSQ, irql: Out<KIRQL>): void {
-  KeAcquireSpinLock(queueOf(csq).Lock as KSPIN_LOCK, irql)
-}
-
-export function releaseQueueLock(csq: IO_CSQ, irql: KIRQL): void {
-  KeReleaseSpinLock(queueOf(csq).Lock as KSPIN_LOCK, irql)
 }
 
 function behind(head: LIST_ENTRY, entry: LIST_ENTRY): REQUEST | null {
@@ -245,11 +253,6 @@ export function drain(queue: REQUEST_QUEUE, status: NTSTATUS, file: FILE_OBJECT 
     const request = requestOf(irp)
     completeRequest(irp, request, request.IsFinished === 0 ? status : request.Status)
   }
-}
-
-/** The IRP was cancelled and is out of the queue. What comes behind it may be served now. */
-export function completeCancelled(irp: IRP): void {
-  completeRequest(irp, requestOf(irp), STATUS_CANCELLED)
 }
 
 function completeRequest(irp: IRP, request: REQUEST, status: NTSTATUS): void {

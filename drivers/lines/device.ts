@@ -33,8 +33,8 @@ import {
   UCHAR,
   ULONG,
 } from 'dirql/wdm'
-import { connectLine, disconnectMapped, MAPPED_LINE, type mappedNames } from '../lib/lines.ts'
-import type { Resources } from '../lib/pnp.ts'
+import { disconnectMapped, MAPPED_LINE, type mappedNames } from '../lib/lines.ts'
+import { connectInterrupt, type Resources } from '../lib/pnp.ts'
 import { RECORD_RING } from '../lib/records.ts'
 import { drain, locked, REQUEST_QUEUE } from '../lib/requests.ts'
 
@@ -145,15 +145,14 @@ async function prepare(text: TEXT, names: Names): Promise<NTSTATUS> {
 }
 
 function connectAll(text: TEXT, { interrupts }: Resources, routines: LineRoutines): NTSTATUS {
-  // One lock over all lines: it is held at the highest of their levels.
-  const synchronizeIrql = Math.max(...interrupts.map(({ level }) => level))
+  const shared = { lock: text.InterruptLock, synchronizeIrql: Math.max(...interrupts.map(({ level }) => level)) }
   for (const [index, line] of interrupts.entries()) {
     const box = out<KINTERRUPT | null>()
     const pattern = index - OWN_LINES
     if (pattern >= text.PatternCount) break
     const isr = index === 0 ? routines.data : index === 1 ? routines.transmit : routines.pattern
     const context = pattern < 0 ? text : text.Patterns.at(pattern)
-    const status = connectLine(line, isr, context, { lock: text.InterruptLock, synchronizeIrql, box })
+    const status = connectInterrupt(line, isr, context, box, shared)
     if (!NT_SUCCESS(status)) return status
     if (index === 0) text.Data = box.value
     else if (index === 1) text.Transmit = box.value

@@ -8,16 +8,9 @@ import { Lines } from 'dirql/lines'
 import {
   atomic,
   DEVICE_OBJECT,
-  DO_BUFFERED_IO,
-  DO_DEVICE_INITIALIZING,
   type DRIVER_OBJECT,
-  FILE_DEVICE_UNKNOWN,
   type FILE_OBJECT,
   globals,
-  type IO_CSQ,
-  IoAttachDeviceToDeviceStack,
-  IoCreateDevice,
-  IoCreateSymbolicLink,
   IoDeleteSymbolicLink,
   IoGetCurrentIrpStackLocation,
   type IRP,
@@ -33,12 +26,8 @@ import {
   KeInitializeSpinLock,
   KeInsertQueueDpc,
   type KINTERRUPT,
-  type KIRQL,
   LONG,
-  NT_SUCCESS,
   type NTSTATUS,
-  type Out,
-  out,
   READ_REGISTER_UCHAR,
   READ_REGISTER_ULONG,
   STATUS_BUFFER_TOO_SMALL,
@@ -61,24 +50,9 @@ import {
   takeMapped,
   tellLine,
 } from '../lib/lines.ts'
-import { dispatchPnp, type PnpRoutines, type Resources } from '../lib/pnp.ts'
+import { attachDevice, dispatchPnp, type PnpRoutines, type Resources } from '../lib/pnp.ts'
 import { hasRecord, nextLength, putRecord, takeRecord } from '../lib/records.ts'
-import {
-  acquireQueueLock,
-  completeCancelled,
-  drain,
-  enqueue,
-  finish,
-  initializeQueue,
-  insertRequest,
-  peekRequest,
-  queueOf,
-  type QueueRoutines,
-  releaseQueueLock,
-  removeRequest,
-  type REQUEST,
-  serve,
-} from '../lib/requests.ts'
+import { drain, enqueue, finish, initializeQueue, queueRoutines, type REQUEST, serve } from '../lib/requests.ts'
 import { textOf as nameOf } from '../lib/text.ts'
 import { ALL_ONES, levelAt, roomAt } from '../lib/window.ts'
 import { LONGEST, queuesOf, startText, stopText, TEXT, textOf, withInterrupts, withLock } from './device.ts'
@@ -114,28 +88,16 @@ const linkName = (text: TEXT): string => `\\??\\Lines-${text.Number}`
 /** @irql PASSIVE_LEVEL */
 export function addDevice(DriverObject: DRIVER_OBJECT, PhysicalDeviceObject: DEVICE_OBJECT): NTSTATUS {
   const number = Globals.Devices.add(1)
-  const created = out<DEVICE_OBJECT>()
-  const status = IoCreateDevice({
-    DriverObject,
-    DeviceExtensionSize: TEXT,
-    DeviceName: `\\Device\\Lines-${number}`,
-    DeviceType: FILE_DEVICE_UNKNOWN,
-    DeviceCharacteristics: 0,
-    Exclusive: false,
-    DeviceObject: created,
-  })
-  if (!NT_SUCCESS(status)) return status
-  const device = created.value
-  const text = textOf(device)
-  text.Number = number
-  text.Physical = PhysicalDeviceObject
-  KeInitializeSpinLock(text.InterruptLock)
-  KeInitializeSpinLock(text.Lock)
-  KeInitializeDpc(text.Dpc, textDpc, text)
-  for (const queue of queuesOf(text)) initializeQueue(queue, text.Lock, text, QUEUE_ROUTINES)
-  text.Lower = IoAttachDeviceToDeviceStack(device, PhysicalDeviceObject)
-  device.Flags = (device.Flags | DO_BUFFERED_IO) & ~DO_DEVICE_INITIALIZING
-  return IoCreateSymbolicLink(linkName(text), `\\Device\\Lines-${number}`)
+  const initialize = (text: TEXT): void => {
+    text.Number = number
+    text.Physical = PhysicalDeviceObject
+    KeInitializeSpinLock(text.InterruptLock)
+    KeInitializeSpinLock(text.Lock)
+    KeInitializeDpc(text.Dpc, textDpc, text)
+    for (const queue of queuesOf(text)) initializeQueue(queue, text.Lock, text, QUEUE_ROUTINES)
+  }
+  const opened = { name: `Lines-${number}`, link: `Lines-${number}` }
+  return attachDevice(DriverObject, PhysicalDeviceObject, TEXT, initialize, opened)
 }
 
 const PNP: PnpRoutines = {
@@ -228,43 +190,9 @@ const fileOf = (irp: IRP): FILE_OBJECT | null => IoGetCurrentIrpStackLocation(ir
 
 // The queues.
 
-/** Lock held. */
-export function insertIrp(csq: IO_CSQ, irp: IRP, place: unknown): NTSTATUS {
-  return insertRequest(csq, irp, place)
-}
-
-/** Lock held. */
-export function removeIrp(_csq: IO_CSQ, irp: IRP): void {
-  removeRequest(irp)
-}
-
-/** Lock held. */
-export function peekNextIrp(csq: IO_CSQ, irp: IRP | null, wanted: unknown): IRP | null {
-  return peekRequest(csq, irp, wanted)
-}
-
-export function acquireLock(csq: IO_CSQ, irql: Out<KIRQL>): void {
-  acquireQueueLock(csq, irql)
-}
-
-export function releaseLock(csq: IO_CSQ, irql: KIRQL): void {
-  releaseQueueLock(csq, irql)
-}
-
-/** What was behind it may be first now. */
-export function completeCancelledIrp(csq: IO_CSQ, irp: IRP): void {
-  completeCancelled(irp)
-  serveAll(new TEXT(queueOf(csq).Owner))
-}
-
-const QUEUE_ROUTINES: QueueRoutines = {
-  insert: insertIrp,
-  remove: removeIrp,
-  peekNext: peekNextIrp,
-  acquireLock,
-  releaseLock,
-  completeCancelled: completeCancelledIrp,
-}
+/** What was behind a request that is cancelled may be first now. */
+const QUEUE_ROUTINES = queueRoutines((queue) => serveAll(new TEXT(queue.Owner)))
+export const { insertIrp, removeIrp, peekNextIrp, acquireLock, releaseLock, completeCancelledIrp } = QUEUE_ROUTINES
 
 // Requests.
 

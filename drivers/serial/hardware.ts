@@ -5,14 +5,11 @@ import {
   ExAllocatePool2,
   ExFreePool,
   flush,
-  IoConnectInterrupt,
   IoDisconnectInterrupt,
   KeCancelTimer,
   KeFlushQueuedDpcs,
   KeRemoveQueueDpc,
-  KINTERRUPT,
-  Latched,
-  LevelSensitive,
+  type KINTERRUPT,
   MmMapIoSpace,
   MmNonCached,
   MmUnmapIoSpace,
@@ -27,7 +24,7 @@ import {
   STATUS_SUCCESS,
   STATUS_UNSUCCESSFUL,
 } from 'dirql/wdm'
-import type { InterruptResource, Resources } from '../lib/pnp.ts'
+import { connectInterrupt, type InterruptResource, type Resources } from '../lib/pnp.ts'
 import { drain } from '../lib/requests.ts'
 import { ctsIsr, dataIsr, dcdIsr, dsrIsr, MODEM_LINES, riIsr, transmitIsr } from './interrupts.ts'
 import { SERIAL_DTR_CONTROL, SERIAL_RTS_CONTROL } from './ntddser.ts'
@@ -92,26 +89,12 @@ async function fresh(register: number): Promise<number> {
 }
 
 function connectAll(port: PORT, interrupts: readonly InterruptResource[]): NTSTATUS {
-  // One lock over all lines: it is held at the highest of their levels.
-  const SynchronizeIrql = Math.max(...interrupts.map(({ level }) => level))
+  const shared = { lock: port.InterruptLock, synchronizeIrql: Math.max(...interrupts.map(({ level }) => level)) }
   for (const [index, isr] of ISRS.entries()) {
-    const { vector, level, affinity, isLatched, isShared } = interrupts[index] as InterruptResource
-    const connected = out<KINTERRUPT | null>()
-    const status = IoConnectInterrupt({
-      InterruptObject: connected,
-      ServiceRoutine: isr,
-      ServiceContext: port,
-      SpinLock: port.InterruptLock,
-      Vector: vector,
-      Irql: level,
-      SynchronizeIrql,
-      InterruptMode: isLatched ? Latched : LevelSensitive,
-      ShareVector: isShared,
-      ProcessorEnableMask: affinity,
-      FloatingSave: false,
-    })
+    const box = out<KINTERRUPT | null>()
+    const status = connectInterrupt(interrupts[index] as InterruptResource, isr, port, box, shared)
     if (!NT_SUCCESS(status)) return status
-    port.Interrupts.set(index, connected.value)
+    port.Interrupts.set(index, box.value)
   }
   return STATUS_SUCCESS
 }

@@ -7,15 +7,10 @@
 import {
   atomic,
   DEVICE_OBJECT,
-  DO_BUFFERED_IO,
-  DO_DEVICE_INITIALIZING,
   type DRIVER_OBJECT,
   FILE_DEVICE_SERIAL_PORT,
   globals,
-  IO_CSQ,
-  IoAttachDeviceToDeviceStack,
-  IoCreateDevice,
-  IoCreateSymbolicLink,
+  type IO_CSQ,
   IoDeleteSymbolicLink,
   IoGetCurrentIrpStackLocation,
   type IRP,
@@ -31,12 +26,9 @@ import {
   KeInitializeDpc,
   KeInitializeSpinLock,
   KeInitializeTimer,
-  type KIRQL,
   LONG,
   NT_SUCCESS,
   type NTSTATUS,
-  type Out,
-  out,
   STATUS_BUFFER_TOO_SMALL,
   STATUS_CANCELLED,
   STATUS_DEVICE_NOT_CONNECTED,
@@ -44,21 +36,16 @@ import {
   STATUS_SUCCESS,
 } from 'dirql/wdm'
 import { complete } from '../lib/irp.ts'
-import { dispatchPnp, type PnpRoutines } from '../lib/pnp.ts'
+import { attachDevice, dispatchPnp, type PnpRoutines } from '../lib/pnp.ts'
 import {
-  acquireQueueLock,
   AT_HEAD,
-  completeCancelled,
   drain,
   enqueue,
   firstRequest,
   initializeQueue,
   insertRequest,
-  peekRequest,
   queueOf,
-  releaseQueueLock,
-  removeRequest,
-  type QueueRoutines,
+  queueRoutines,
 } from '../lib/requests.ts'
 import { answer, WORD } from './control.ts'
 import { start, stop } from './hardware.ts'
@@ -102,36 +89,23 @@ export function DriverEntry(DriverObject: DRIVER_OBJECT): NTSTATUS {
 /** PnP has removed the devices before. @irql PASSIVE_LEVEL */
 export function unload(_DriverObject: DRIVER_OBJECT): void {}
 
-const deviceName = (port: PORT): string => `\\Device\\Serial${port.Number}`
 /** Windows counts COM ports from 1. */
-const linkName = (port: PORT): string => `\\??\\COM${port.Number + 1}`
+const linkName = (number: number): string => `COM${number + 1}`
 
 /** @irql PASSIVE_LEVEL */
 export function addDevice(DriverObject: DRIVER_OBJECT, PhysicalDeviceObject: DEVICE_OBJECT): NTSTATUS {
   const number = Globals.Ports.add(1)
-  const created = out<DEVICE_OBJECT>()
-  const status = IoCreateDevice({
-    DriverObject,
-    DeviceExtensionSize: PORT,
-    DeviceName: `\\Device\\Serial${number}`,
-    DeviceType: FILE_DEVICE_SERIAL_PORT,
-    DeviceCharacteristics: 0,
-    Exclusive: true,
-    DeviceObject: created,
-  })
-  if (!NT_SUCCESS(status)) return status
-  const device = created.value
-  const port = portOf(device)
-  port.Number = number
-  KeInitializeSpinLock(port.InterruptLock)
-  KeInitializeSpinLock(port.Lock)
-  KeInitializeTimer(port.Timer)
-  KeInitializeDpc(port.TimerDpc, timeoutDpc, port)
-  KeInitializeDpc(port.Dpc, portDpc, port)
-  for (const queue of [port.Reads, port.Writes, port.Waits]) initializeQueue(queue, port.Lock, port, QUEUE_ROUTINES)
-  port.Lower = IoAttachDeviceToDeviceStack(device, PhysicalDeviceObject)
-  device.Flags = (device.Flags | DO_BUFFERED_IO) & ~DO_DEVICE_INITIALIZING
-  return IoCreateSymbolicLink(linkName(port), deviceName(port))
+  const initialize = (port: PORT): void => {
+    port.Number = number
+    KeInitializeSpinLock(port.InterruptLock)
+    KeInitializeSpinLock(port.Lock)
+    KeInitializeTimer(port.Timer)
+    KeInitializeDpc(port.TimerDpc, timeoutDpc, port)
+    KeInitializeDpc(port.Dpc, portDpc, port)
+    for (const queue of [port.Reads, port.Writes, port.Waits]) initializeQueue(queue, port.Lock, port, QUEUE_ROUTINES)
+  }
+  const opened = { name: `Serial${number}`, link: linkName(number), type: FILE_DEVICE_SERIAL_PORT, isExclusive: true }
+  return attachDevice(DriverObject, PhysicalDeviceObject, PORT, initialize, opened)
 }
 
 const PNP: PnpRoutines = { start, stop, remove }
@@ -142,7 +116,7 @@ export function pnp(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTATUS> {
 }
 
 function remove(device: DEVICE_OBJECT): void {
-  IoDeleteSymbolicLink(linkName(portOf(device)))
+  IoDeleteSymbolicLink(`\\??\\${linkName(portOf(device).Number)}`)
 }
 
 /** Something happened, or there is room: serves what waits. @irql DISPATCH_LEVEL */
@@ -161,7 +135,7 @@ export function timeoutDpc(_Dpc: KDPC, port: PORT): void {
 // The queues.
 
 /** One wait at a time, and only for what may come; one urgent byte at a time. Lock held. */
-export function insertIrp(csq: IO_CSQ, irp: IRP, place: unknown): NTSTATUS {
+function insertAllowed(csq: IO_CSQ, irp: IRP, place: unknown): NTSTATUS {
   const queue = queueOf(csq)
   const port = new PORT(queue.Owner)
   const first = firstRequest(queue)
@@ -170,36 +144,9 @@ export function insertIrp(csq: IO_CSQ, irp: IRP, place: unknown): NTSTATUS {
   return insertRequest(csq, irp, place)
 }
 
-export function removeIrp(_csq: IO_CSQ, irp: IRP): void {
-  removeRequest(irp)
-}
-
-export function peekNextIrp(csq: IO_CSQ, irp: IRP | null, wanted: unknown): IRP | null {
-  return peekRequest(csq, irp, wanted)
-}
-
-export function acquireLock(csq: IO_CSQ, irql: Out<KIRQL>): void {
-  acquireQueueLock(csq, irql)
-}
-
-export function releaseLock(csq: IO_CSQ, irql: KIRQL): void {
-  releaseQueueLock(csq, irql)
-}
-
-/** What was behind it may be first now. */
-export function completeCancelledIrp(csq: IO_CSQ, irp: IRP): void {
-  completeCancelled(irp)
-  serveAll(new PORT(queueOf(csq).Owner))
-}
-
-const QUEUE_ROUTINES: QueueRoutines = {
-  insert: insertIrp,
-  remove: removeIrp,
-  peekNext: peekNextIrp,
-  acquireLock,
-  releaseLock,
-  completeCancelled: completeCancelledIrp,
-}
+/** What was behind a request that is cancelled may be first now. */
+const QUEUE_ROUTINES = queueRoutines((queue) => serveAll(new PORT(queue.Owner)), insertAllowed)
+export const { insertIrp, removeIrp, peekNextIrp, acquireLock, releaseLock, completeCancelledIrp } = QUEUE_ROUTINES
 
 // Requests.
 

@@ -8,17 +8,11 @@
 import {
   CONNECT_FULLY_SPECIFIED,
   DEVICE_OBJECT,
-  DO_BUFFERED_IO,
-  DO_DEVICE_INITIALIZING,
   type DRIVER_OBJECT,
-  FILE_DEVICE_UNKNOWN,
   globals,
   atomic,
   IO_NO_INCREMENT,
-  IoAttachDeviceToDeviceStack,
   IoConnectInterruptEx,
-  IoCreateDevice,
-  IoCreateSymbolicLink,
   IoDeleteSymbolicLink,
   IoDisconnectInterruptEx,
   IoGetCurrentIrpStackLocation,
@@ -29,7 +23,6 @@ import {
   IRP_MJ_DEVICE_CONTROL,
   IRP_MJ_PNP,
   IRP_MJ_READ,
-  type KDPC,
   KeDelayExecutionThread,
   KeQueryInterruptTime,
   KernelMode,
@@ -40,33 +33,20 @@ import {
   LONGLONG,
   NT_SUCCESS,
   type NTSTATUS,
-  out,
   pointer,
   ref,
   STATUS_BUFFER_TOO_SMALL,
   STATUS_INVALID_DEVICE_REQUEST,
+  STATUS_INVALID_PARAMETER,
   STATUS_SUCCESS,
   struct,
   ULONG,
 } from 'dirql/wdm'
-import {
-  beginTransaction,
-  type Bus,
-  cancelRequest,
-  chipDpc,
-  chipIsr,
-  type ChipRoutines,
-  giveUpTransaction,
-  I2C_CHIP,
-  initializeChip,
-  onBus,
-  removeChip,
-  startChip,
-  stopChip,
-} from '../lib/i2c.ts'
+import { type Bus, onBus } from '../lib/i2c.ts'
+import { chipRoutines, I2C_CHIP, initializeChip, removeChip, startChip, stopChip } from '../lib/i2cchip.ts'
 import { complete, completeWithText } from '../lib/irp.ts'
 import { busAddress, textParameter } from '../lib/parameters.ts'
-import { dispatchPnp, type InterruptResource, type PnpRoutines, type Resources } from '../lib/pnp.ts'
+import { attachDevice, dispatchPnp, type InterruptResource, type PnpRoutines, type Resources } from '../lib/pnp.ts'
 import { IOCTL_TMP102_SET_THRESHOLDS, IOCTL_TMP102_STATISTICS, STATISTICS, THRESHOLDS } from './interface.ts'
 
 /** The devices that this driver is for. */
@@ -78,6 +58,10 @@ const Pointer = { Temperature: 0, Configuration: 1, Low: 2, High: 3 } as const
 const CONFIGURATION = 0x62e0
 const PER_DEGREE = 16 // a register is a sixteenth of a degree, in its upper 12 bits
 const DEFAULT_ADDRESS = 0x48
+const ATTEMPTS = 3
+// What a register holds, in sixteenths of a degree.
+const COLDEST = -0x800
+const HOTTEST = 0x7ff
 /** From power-up to the end of the first conversion, at most: until then the sensor tells 0 °C. */
 const CONVERSION_TICKS = 350_000
 
@@ -113,31 +97,18 @@ export function DriverEntry(DriverObject: DRIVER_OBJECT): NTSTATUS {
 export function unload(_DriverObject: DRIVER_OBJECT): void {}
 
 const sensorOf = (device: DEVICE_OBJECT): TMP102 => device.DeviceExtension as TMP102
-const deviceName = ({ Number: number }: TMP102): string => `\\Device\\Tmp102-${number}`
 const linkName = ({ Number: number }: TMP102): string => `\\??\\Tmp102-${number}`
 
 /** @irql PASSIVE_LEVEL */
 export function addDevice(DriverObject: DRIVER_OBJECT, PhysicalDeviceObject: DEVICE_OBJECT): NTSTATUS {
   const number = Globals.Sensors.add(1)
-  const created = out<DEVICE_OBJECT>()
-  const status = IoCreateDevice({
-    DriverObject,
-    DeviceExtensionSize: TMP102,
-    DeviceName: `\\Device\\Tmp102-${number}`,
-    DeviceType: FILE_DEVICE_UNKNOWN,
-    DeviceCharacteristics: 0,
-    Exclusive: false,
-    DeviceObject: created,
-  })
-  if (!NT_SUCCESS(status)) return status
-  const device = created.value
-  const sensor = sensorOf(device)
-  sensor.Number = number
-  sensor.Physical = PhysicalDeviceObject
-  initializeChip(sensor.Chip, sensorDpc)
-  sensor.Lower = IoAttachDeviceToDeviceStack(device, PhysicalDeviceObject)
-  device.Flags = (device.Flags | DO_BUFFERED_IO) & ~DO_DEVICE_INITIALIZING
-  return IoCreateSymbolicLink(linkName(sensor), deviceName(sensor))
+  const initialize = (sensor: TMP102): void => {
+    sensor.Number = number
+    sensor.Physical = PhysicalDeviceObject
+    initializeChip(sensor.Chip, CHIP, ATTEMPTS)
+  }
+  const opened = { name: `Tmp102-${number}`, link: `Tmp102-${number}` }
+  return attachDevice(DriverObject, PhysicalDeviceObject, TMP102, initialize, opened)
 }
 
 const PNP: PnpRoutines = { start, stop, remove }
@@ -152,9 +123,9 @@ async function start(device: DEVICE_OBJECT, resources: Resources): Promise<NTSTA
   const pdo = sensor.Physical as DEVICE_OBJECT
   const address = busAddress(pdo) || DEFAULT_ADDRESS
   const busEvent = await textParameter(pdo, 'BusEvent')
-  const started = startChip(sensor.Chip, resources, { address, busEvent, isr: sensorIsr })
+  const started = startChip(sensor.Chip, resources, CHIP, { address, busEvent })
   if (!NT_SUCCESS(started)) return started
-  const configured = await onBus(sensor.Chip, ROUTINES, null, (bus) =>
+  const configured = await onBus(sensor.Chip, CHIP, null, (bus) =>
     writeRegister(sensor, bus, Pointer.Configuration, CONFIGURATION),
   )
   if (!NT_SUCCESS(configured)) return configured
@@ -201,34 +172,8 @@ async function remove(device: DEVICE_OBJECT): Promise<void> {
   IoDeleteSymbolicLink(linkName(sensor))
 }
 
-// What the kernel calls: each driver exports its own.
-
-/** @irql DIRQL, interrupt spin lock held */
-export function sensorIsr(_Interrupt: KINTERRUPT, sensor: I2C_CHIP): boolean {
-  return chipIsr(sensor)
-}
-
-/** @irql DISPATCH_LEVEL */
-export function sensorDpc(_Dpc: KDPC, chip: I2C_CHIP): void {
-  chipDpc(chip)
-}
-
-/** @irql DIRQL, interrupt spin lock held */
-export function sensorBegin(chip: I2C_CHIP): boolean {
-  return beginTransaction(chip)
-}
-
-/** @irql DIRQL, interrupt spin lock held */
-export function sensorGiveUp(chip: I2C_CHIP): boolean {
-  return giveUpTransaction(chip)
-}
-
-/** @irql DISPATCH_LEVEL, cancel spin lock held */
-export function sensorCancel(_DeviceObject: DEVICE_OBJECT, Irp: IRP): void {
-  cancelRequest(Irp)
-}
-
-const ROUTINES: ChipRoutines = { begin: sensorBegin, giveUp: sensorGiveUp, cancel: sensorCancel }
+const CHIP = chipRoutines()
+export const { chipIsr, chipDpc, beginTransaction, giveUpTransaction, cancelRequest } = CHIP
 
 /**
  * The temperature reached a threshold. Reading it makes the sensor take ALERT back; only behind that does the board hear
@@ -238,7 +183,7 @@ const ROUTINES: ChipRoutines = { begin: sensorBegin, giveUp: sensorGiveUp, cance
  */
 export async function alertIsr(_Interrupt: KINTERRUPT, sensor: TMP102): Promise<boolean> {
   let temperature = 0
-  const status = await onBus(sensor.Chip, ROUTINES, null, async (bus) => {
+  const status = await onBus(sensor.Chip, CHIP, null, async (bus) => {
     const read = await readRegister(sensor, bus, Pointer.Temperature)
     temperature = sixteenths(sensor)
     return read
@@ -274,7 +219,7 @@ export async function read(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTA
   let temperature = 0
   const early = sensor.ReadyTime - KeQueryInterruptTime()
   if (early > 0n) await KeDelayExecutionThread(KernelMode, false, -early)
-  const status = await onBus(sensor.Chip, ROUTINES, Irp, async (bus) => {
+  const status = await onBus(sensor.Chip, CHIP, Irp, async (bus) => {
     const done = await readRegister(sensor, bus, Pointer.Temperature)
     temperature = sixteenths(sensor) // the next request's bytes come to the same place
     return done
@@ -291,7 +236,8 @@ export async function control(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NT
   if (IoControlCode === IOCTL_TMP102_SET_THRESHOLDS) {
     if (InputBufferLength < THRESHOLDS.size) return complete(Irp, STATUS_BUFFER_TOO_SMALL)
     const { Low, High } = new THRESHOLDS(buffer)
-    const status = await onBus(sensor.Chip, ROUTINES, Irp, async (bus) => {
+    if (Low < COLDEST || High > HOTTEST || Low > High) return complete(Irp, STATUS_INVALID_PARAMETER)
+    const status = await onBus(sensor.Chip, CHIP, Irp, async (bus) => {
       const written = await writeRegister(sensor, bus, Pointer.Low, Low << 4)
       return NT_SUCCESS(written) ? writeRegister(sensor, bus, Pointer.High, High << 4) : written
     })

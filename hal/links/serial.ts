@@ -40,6 +40,9 @@ export interface SerialOptions extends Partial<Framing> {
 /** How long DTR is low to reset a board: its capacitor of 100 nF needs a millisecond, a slow adapter some tens. */
 const RESET_MS = 50
 
+const LOCKED_MS = 20
+const LOCKED_TRIES = 10
+
 export interface SerialLink extends LinkBase {
   /** Null if not asked for, or if neither driver nor system has any. */
   readonly modem: ModemLines | null
@@ -59,12 +62,7 @@ export async function openSerial(options: SerialOptions, events: LinkEvents): Pr
   const hupcl = options.reset !== false
   const { xonxoff, ...framing } = framingOf(options)
   const port = new SerialPort({ path, baudRate, ...framing, xon: xonxoff, xoff: xonxoff, hupcl, autoOpen: false })
-  await new Promise<void>((resolve, reject) => {
-    port.open((error) => {
-      if (error === null) resolve()
-      else reject(openError(path, error, present(path)))
-    })
-  })
+  await openPort(port, path)
   const link = new SerialPortLink(port, options, events)
   try {
     await link.prepare(options)
@@ -73,6 +71,20 @@ export async function openSerial(options: SerialOptions, events: LinkEvents): Pr
     throw error
   }
   return link
+}
+
+/** A port that was closed just now stays locked until the last of the system's calls on it has returned. */
+async function openPort(port: SerialPort, path: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    const error = await call((done) => port.open(done)).then(
+      () => null,
+      (reason: Error) => reason,
+    )
+    if (error === null) return
+    const isLocked = error.message.includes('Cannot lock port') && holdersOf(path).length === 0
+    if (!isLocked || tries === LOCKED_TRIES) throw openError(path, error, present(path))
+    await sleepMs(LOCKED_MS)
+  }
 }
 
 const framingOf = ({

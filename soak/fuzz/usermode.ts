@@ -59,8 +59,7 @@ export class UserMode {
     const replies = Promise.allSettled(ends)
     await nextTurn()
     over.abort()
-    // A button's read ends with a press, and with nothing else.
-    for (let count = 0; count < ends.length; count++) this.#machine.board(BOARD).press()
+    if (random.chance(0.5)) this.#machine.board(BOARD).press()
     for (const reply of await replies) {
       if (reply.status === 'rejected') throw reply.reason
       if (!Number.isInteger(reply.value.status)) throw new Error(`a reply of ${JSON.stringify(reply.value)}`)

@@ -71,7 +71,7 @@ describe('pages', () => {
       expect(uno.mixed()).toBe(0)
       const polls = log(machine).filter(({ address, ack, bytes }) => address === AT24 && !ack && bytes.length === 0)
       expect(polls.length).toBeGreaterThanOrEqual(4) // it answers nothing for up to 5 ms, twice
-      // A poll that is not answered is no failure.
+      // A poll that is not answered is no failure: nothing was tried again.
       expect(await statistics(eeprom)).toMatchObject({ pages: 2, retries: 0 })
     }))
 
@@ -100,18 +100,35 @@ describe('pages', () => {
 })
 
 describe('what goes wrong on the bus', () => {
-  test.each([1, 2])('%d NACKs of the address are tried again', (count) =>
+  test.each([1, 2, 9])('a sequence whose address was not answered %d times is tried again as often', (count) =>
     withBus(VIRTUAL, async ({ machine, eeprom }) => {
       faults(machine).nack(AT24, count)
       expect(await eeprom.read(2, { offset: 0 })).toHaveLength(2)
-      expect(await statistics(eeprom)).toMatchObject({ transactions: count + 2, recoveries: 0 })
+      expect(await statistics(eeprom)).toMatchObject({ transactions: count + 2, retries: count, recoveries: 0 })
     }),
   )
 
-  test('a chip that never answers is no such device', () =>
-    withBus(VIRTUAL, async ({ machine, eeprom }) => {
-      faults(machine).nack(AT24, 1000)
+  test('a chip that does not answer ten times is no such device, and the bus is free', () =>
+    withBus(VIRTUAL, async ({ machine, eeprom, sensor }) => {
+      faults(machine).nack(AT24, 10)
       expect(await statusOf(eeprom.read(2, { offset: 0 }))).toBe(STATUS_NO_SUCH_DEVICE)
+      expect(await statistics(eeprom)).toMatchObject({ transactions: 10, retries: 9 })
+      expect(text(await sensor.read(16))).toBe('25')
+      expect(await eeprom.read(2, { offset: 0 })).toHaveLength(2)
+    }))
+
+  test('a chip that a cancelled write left in its write cycle is waited for', () =>
+    withBus(VIRTUAL, async ({ machine, eeprom }) => {
+      const control = new AbortController()
+      const writing = statusOf(eeprom.write(pattern(64), { offset: 0, signal: control.signal }))
+      const polls = () => log(machine).filter(({ address, ack }) => address === AT24 && !ack)
+      await until(machine, 'the write cycle', () => polls().length > 0)
+      control.abort()
+      expect(await writing).toBe(STATUS_CANCELLED)
+      expect(await eeprom.read(64, { offset: 0 })).toEqual(pattern(64))
+      const { retries } = await statistics(eeprom)
+      expect(retries).toBeGreaterThan(0)
+      expect(retries).toBeLessThanOrEqual(5) // milliseconds
     }))
 
   test('a NACK of a data byte is an error, and the next request works', () =>
@@ -127,7 +144,7 @@ describe('what goes wrong on the bus', () => {
       faults(machine).holdSda(5)
       expect(await eeprom.write(pattern(8), { offset: 0 })).toBe(8)
       expect(await eeprom.read(8, { offset: 0 })).toEqual(pattern(8))
-      expect(await statistics(eeprom)).toMatchObject({ recoveries: 1 })
+      expect(await statistics(eeprom)).toMatchObject({ recoveries: 1, retries: 1 })
     }))
 
   test('a bus that stays stuck is a time-out, and works again when it is free', () =>

@@ -271,15 +271,57 @@ describe('the end of reads', () => {
       expect(await Promise.all(ended)).toEqual([STATUS_NOT_CONNECTED, STATUS_NOT_CONNECTED])
     }),
   )
+
+  test('a file that is closed ends its own reads only', () =>
+    withPins(VIRTUAL, async ({ machine, file, setUp, drive, edges }) => {
+      drive(4, 0)
+      await setUp(4, BOTH)
+      const other = await machine.open('Gpio-0')
+      const ended = statusOf(other.read(EDGE_BYTES))
+      await machine.sleep(1)
+      const reading = edges()
+      await machine.sleep(1)
+      await other.close()
+      expect(await ended).toBe(STATUS_CANCELLED)
+      drive(4, 1)
+      expect(await reading).toHaveLength(1)
+      expect(await statusOf(file.read(0))).toBe(STATUS_BUFFER_TOO_SMALL)
+    }))
+
+  test('a driver that is loaded again does not count edges of before', async () => {
+    await using machine = await boot({ ...VIRTUAL, boards: BOARDS })
+    const press = async (): Promise<number[]> => {
+      await using file = await machine.open('Gpio-0')
+      const reading = file.read(EDGE_BYTES)
+      await machine.sleep(1)
+      machine.board('uno-0').press('button')
+      const [edge] = edgesIn(await reading)
+      const [, , edges] = wordsIn(await file.ioctl(IOCTL_GPIO_READ_PINS, words(), 16))
+      return [edge?.count ?? 0, edges ?? 0]
+    }
+    const name = await machine.load(driver('gpio'))
+    expect(await press()).toEqual([1, 1])
+    machine.board('uno-0').release('button')
+    await machine.unload(name)
+    await machine.load(driver('gpio'))
+    expect(await press()).toEqual([2, 1])
+  })
 })
 
 describe('the button', () => {
   test.each(MACHINES)('a pin that is a line of its own is told like the others, on %s', (_name, options) =>
     withPins(options, async ({ machine, edges }) => {
-      const told = edges()
-      await machine.sleep(1)
-      machine.board('uno-0').press('button')
-      expect(await told).toMatchObject([{ pin: 2, count: 1 }])
+      const board = machine.board('uno-0')
+      const [first] = await Promise.all([edges(), machine.sleep(1).then(() => board.press('button'))])
+      expect(first).toMatchObject([{ pin: 2, level: 0, count: 1 }])
+      board.release('button')
+      await machine.sleep(10)
+      board.press('button')
+      const second = await edges()
+      expect(second).toMatchObject([{ pin: 2, level: 0, count: 2 }])
+      const us = (second[0]?.time ?? 0) - (first[0]?.time ?? 0)
+      expect(us).toBeGreaterThanOrEqual(9000)
+      expect(us).toBeLessThan(2_000_000)
     }),
   )
 })

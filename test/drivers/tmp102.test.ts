@@ -7,6 +7,7 @@ import {
   MACHINES,
   STATUS_BUFFER_TOO_SMALL,
   STATUS_CANCELLED,
+  STATUS_INVALID_PARAMETER,
   STATUS_NOT_CONNECTED,
   statusOf,
   text,
@@ -120,6 +121,14 @@ describe('ALERT', () => {
       expect(await statistics(sensor)).toMatchObject({ alerts: 1, alertTemperature: -5 })
       await set(-30)
       expect(await statistics(sensor)).toMatchObject({ alerts: 2, alertTemperature: -30 })
+    }))
+
+  test('thresholds that no register holds, or that are the wrong way round, are refused', () =>
+    withSensor(VIRTUAL, async ({ sensor }) => {
+      expect(await statusOf(thresholds(sensor, -128.0625, 0))).toBe(STATUS_INVALID_PARAMETER)
+      expect(await statusOf(thresholds(sensor, 0, 128))).toBe(STATUS_INVALID_PARAMETER)
+      expect(await statusOf(thresholds(sensor, 30, 20))).toBe(STATUS_INVALID_PARAMETER)
+      expect(await statusOf(thresholds(sensor, -128, 127.9375))).toBeNull()
     }))
 
   test('an ALERT whose transfer fails is served by the next look at the line', () =>
