@@ -19,11 +19,10 @@ export const openUart = ({ layout, serial, now }: PortPlan): Promise<SoftBoard> 
   openSoftBoard(
     (events) => openSerial({ ...serial, modem: true }, events),
     (link) => {
-      const counted = link.modem?.counted === true ? link.modem.exposed : []
       const device: UartDevice = new UartDevice(
         layout,
         portOf(link, now, (text) => device.log(text)),
-        counted,
+        link.modem?.counted,
       )
       link.modem?.onChange((counts, levels, errors) => device.modem(counts, levels, errors))
       return device

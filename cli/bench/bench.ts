@@ -54,7 +54,7 @@ const PROBE = new URL(`./probe.${EXTENSION}`, import.meta.url)
 const driverFile = (name: string): URL => new URL(`../../drivers/${name}/index.${EXTENSION}`, import.meta.url)
 /** Devices of a driver get numbers, a new one at each plug. */
 const MOST_NUMBERS_AHEAD = 4
-const LIMIT_MS = 10_000
+const LIMIT_MS = 30_000
 /** Between two edges in virtual time; in real time hands are as quick as they can. */
 const EDGE_MS = 0.012
 

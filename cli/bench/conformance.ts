@@ -58,7 +58,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...named(LAST),
 ]
 
-const SCENARIO_LIMIT_MS = 60_000
+const SCENARIO_LIMIT_MS = 120_000
 
 export interface ConformanceOptions extends BenchOptions {
   /** Told of each outcome as it comes. */

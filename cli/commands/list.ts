@@ -67,7 +67,7 @@ function linesOf(device: Attached, [first]: readonly BoardFile[]): string[] {
       : layoutsOf(first).flatMap(({ name, lines }) => lines.map((line) => `${name}.${line.name}`))
   if (device.kind === 'hid') return firmware
   const { lines, counted } = device.modem
-  const modem = lines.map((line) => `${line} (${counted ? 'counted' : 'sampled'})`)
+  const modem = lines.map((line) => `${line} (${counted.includes(line) ? 'counted' : 'sampled'})`)
   const isBridge = first?.protocol === 'bridge' || first?.protocol === undefined
   return first !== undefined && isBridge ? firmware : modem
 }

@@ -19,7 +19,7 @@ const MOST_UNSENT = 64 * 1024
 const LONGEST_MS = 20_000
 const LOOK_MS = 50
 
-/** This process serves the device, and opens it never: a call that waits for its own answer would wait for ever. */
+/** This process serves the device: it makes no call that waits for the device, for it would wait for its own answer. */
 export async function simUsb(board: string, seconds: number | undefined): Promise<number> {
   refuse(board)
   const uno = new UnoOnRealClock({ firmware: readFileSync(new URL(IMAGE, import.meta.url), 'latin1') })
@@ -51,7 +51,7 @@ async function serve(uno: UnoOnRealClock, seconds: number | undefined): Promise<
   const lost = connect(uno, device)
   const plugged = await plugIn(device)
   try {
-    const path = await nodeAt(serialNumber)
+    const path = await nodeAt(plugged.place)
     const control = await serveControl(path, uno)
     process.stdout.write(
       `${BOARD} (emulated, real firmware) at ${path}, USB serial number ${serialNumber}\n` +
@@ -65,7 +65,7 @@ async function serve(uno: UnoOnRealClock, seconds: number | undefined): Promise<
     process.stdout.write(`${transactions} transactions on the bus, ${mixedTransactions} sequences cut into${unread}\n`)
     return ExitCode.Held
   } finally {
-    plugged.unplug()
+    await plugged.unplug()
   }
 }
 
@@ -85,13 +85,13 @@ function connect(uno: UnoOnRealClock, device: AcmDevice): () => number {
   return () => lost
 }
 
-async function nodeAt(serialNumber: string): Promise<string> {
+async function nodeAt(place: string): Promise<string> {
   for (let waited = 0; waited < LONGEST_MS; waited += LOOK_MS) {
-    const path = nodeOf(serialNumber)
+    const path = nodeOf(place)
     if (path !== null) return path
     await sleepMs(LOOK_MS)
   }
-  const why = isAttached(serialNumber)
+  const why = isAttached(place)
     ? 'the kernel sees the device and has no driver for it: sudo modprobe cdc-acm'
     : 'the kernel did not accept the device: dmesg says why'
   throw new LinkError('failed', `there is no port of the simulated board: ${why}`)

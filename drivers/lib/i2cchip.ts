@@ -48,11 +48,11 @@ const SPEED_KHZ = 100
 
 export const I2C_CHIP = struct('I2C_CHIP', {
   // Guarded by the interrupt spin lock: only the ISR and SynchCritSections touch these.
-  IsWaiting: ULONG, // a transaction of this driver is under way
-  StartCount: ULONG, // TRANSFERS when it was started
+  Awaited: ULONG, // ends that will come: of a transaction of this driver, and of the recovery of one that came to none
+  EndCount: ULONG, // TRANSFERS at the last end before these
   Status: ULONG, // STATUS, of the last one
   Received: ULONG, // RECEIVED, of the last one
-  Interrupts: ULONG, // that the ISR claimed
+  Interrupts: ULONG, // edges of the line that the ISR claimed
 
   // Set before the interrupt is connected, or by PnP.
   Registers: ULONG, // address of the controller's window; 0 when the board is gone
@@ -88,9 +88,9 @@ export interface ChipRoutines {
   chipIsr: (Interrupt: KINTERRUPT, chip: I2C_CHIP) => boolean
   /** @irql DISPATCH_LEVEL */
   chipDpc: (Dpc: KDPC, chip: I2C_CHIP) => void
-  /** A SynchCritSection: a transaction is about to be started. @irql DIRQL, interrupt spin lock held */
+  /** A SynchCritSection: a transaction or a recovery is about to be started. @irql DIRQL, interrupt spin lock held */
   beginTransaction: (chip: I2C_CHIP) => boolean
-  /** A SynchCritSection: nobody waits any more. TRUE when the transaction had ended before. */
+  /** A SynchCritSection: what was awaited will not come. TRUE when nothing was. */
   giveUpTransaction: (chip: I2C_CHIP) => boolean
   /** The request's own thread completes it. @irql DISPATCH_LEVEL, cancel spin lock held */
   cancelRequest: DRIVER_CANCEL
@@ -104,13 +104,13 @@ export const chipRoutines = (): ChipRoutines => ({
   chipIsr: (_Interrupt, chip) => takeEnd(chip),
   chipDpc: (_Dpc, chip) => void KeSetEvent(chip.Done, IO_NO_INCREMENT, false),
   beginTransaction(chip) {
-    chip.IsWaiting = 1
-    chip.StartCount = READ_REGISTER_ULONG(chip.Registers + I2c.TRANSFERS)
+    if (chip.Awaited === 0) chip.EndCount = READ_REGISTER_ULONG(chip.Registers + I2c.TRANSFERS)
+    chip.Awaited += 1
     return true
   },
   giveUpTransaction(chip) {
-    const hadEnded = chip.IsWaiting === 0
-    chip.IsWaiting = 0
+    const hadEnded = chip.Awaited === 0
+    chip.Awaited = 0
     return hadEnded
   },
   cancelRequest(_DeviceObject, Irp) {
@@ -121,12 +121,15 @@ export const chipRoutines = (): ChipRoutines => ({
 })
 
 function takeEnd(chip: I2C_CHIP): boolean {
-  if (chip.IsWaiting === 0) return false
-  if (READ_REGISTER_ULONG(chip.Registers + I2c.TRANSFERS) === chip.StartCount) return false // another driver's
-  chip.IsWaiting = 0
+  const ends = (READ_REGISTER_ULONG(chip.Registers + I2c.TRANSFERS) - chip.EndCount) >>> 0
+  if (chip.Awaited === 0 || ends === 0) return false // another driver's
+  const taken = Math.min(ends, chip.Awaited)
+  chip.EndCount += taken
+  chip.Awaited -= taken
+  chip.Interrupts += taken
+  if (chip.Awaited > 0) return true // of a transaction that nobody waits for any more: its recovery ends behind it
   chip.Status = READ_REGISTER_ULONG(chip.Registers + I2c.STATUS)
   chip.Received = READ_REGISTER_ULONG(chip.Registers + I2c.RECEIVED)
-  chip.Interrupts += 1
   KeInsertQueueDpc(chip.Dpc, null, null)
   return true
 }
@@ -154,6 +157,7 @@ export function startChip(
   const shared = busEvent === '' ? STATUS_SUCCESS : openBusEvents(chip, busEvent)
   if (!NT_SUCCESS(shared)) return shared
   chip.Address = address
+  chip.Awaited = 0
   chip.Registers = MmMapIoSpace(window, WINDOW_BYTES, MmNonCached)
   if (chip.Registers === 0) return STATUS_INSUFFICIENT_RESOURCES
   WRITE_REGISTER_ULONG(chip.Registers + I2c.CONTROL, i2cControl(SPEED_KHZ))

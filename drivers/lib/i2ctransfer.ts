@@ -92,14 +92,16 @@ function emptyFifo({ Registers }: I2C_CHIP): void {
   for (let left = levelAt(Registers + I2c.DATA_LEVEL); left > 0; left--) READ_REGISTER_ULONG(Registers + I2c.DATA)
 }
 
-/** Frees the bus of a chip that holds it. STATUS_IO_TIMEOUT when it does not help. */
+/**
+ * Frees the bus of a chip that holds it, or ends what a slow board is still at: that has its end before the recovery's.
+ * STATUS_IO_TIMEOUT when it does not help.
+ */
 export async function recover(visit: Visit): Promise<NTSTATUS> {
   const { chip } = visit
   chip.Recoveries += 1
-  giveUp(visit)
   start(visit, I2cCommand.RECOVER)
   const status = await waitFor(visit, chip.Done, TRANSFER_TIMEOUT_MS)
-  if (status !== STATUS_SUCCESS) giveUp(visit)
+  if (status === STATUS_TIMEOUT || status === STATUS_DEVICE_NOT_CONNECTED) giveUp(visit)
   if (status === STATUS_TIMEOUT) return STATUS_IO_TIMEOUT
   if (status === STATUS_SUCCESS && (chip.Status & I2cStatus.BUS_STUCK) !== 0) return STATUS_IO_TIMEOUT
   emptyFifo(chip)
@@ -111,7 +113,6 @@ async function abort(visit: Visit): Promise<void> {
   const { chip } = visit
   WRITE_REGISTER_ULONG(chip.Registers + I2c.COMMAND, I2cCommand.ABORT)
   await KeWaitForSingleObject(chip.Done, Executive, KernelMode, false, TRANSFER_TIMEOUT_MS * MS)
-  giveUp(visit)
 }
 
 function giveUp({ chip, routines }: Visit): void {

@@ -16,7 +16,7 @@ export type UsbOrder =
 export type UsbRequest = UsbOrder & { id: number; device: number }
 
 export type UsbTold =
-  | { tells: 'reply'; id: number; error: string | null }
+  | { tells: 'reply'; id: number; error: string | null; place: string }
   | { tells: 'data'; device: number; bytes: Uint8Array }
   | { tells: 'feature'; device: number; report: number; bytes: Uint8Array }
   | { tells: 'lines'; device: number; lines: HostLines }
@@ -34,7 +34,7 @@ function tell(what: UsbTold): void {
   if (process.connected) process.send?.(what)
 }
 
-async function plug(number: number, kind: UsbKind, identity: Partial<Identity>): Promise<void> {
+async function plug(number: number, kind: UsbKind, identity: Partial<Identity>): Promise<string> {
   const device = USB_KINDS[kind](identity)
   device.onConfigured = () => tell({ tells: 'configured', device: number })
   if (device instanceof HidUsbDevice) {
@@ -51,10 +51,11 @@ async function plug(number: number, kind: UsbKind, identity: Partial<Identity>):
     if (error !== null) throw error
   })
   served.set(number, { device, plugged })
+  return plugged.place
 }
 
-function carryOut(order: UsbOrder, { device, plugged }: Served): void {
-  if (order.do === 'unplug') plugged.unplug()
+async function carryOut(order: UsbOrder, { device, plugged }: Served): Promise<void> {
+  if (order.do === 'unplug') await plugged.unplug()
   else if (order.do === 'hold') device.hold()
   else if (order.do === 'release') device.release()
   else if (order.do === 'send') device.send(order.bytes)
@@ -64,19 +65,21 @@ function carryOut(order: UsbOrder, { device, plugged }: Served): void {
   } else throw new Error(`a device of this kind has no '${order.do}'`)
 }
 
-async function take(request: UsbRequest): Promise<void> {
+/** Gives back the place of a device that was plugged in. */
+async function take(request: UsbRequest): Promise<string> {
   if (request.do === 'plug') return await plug(request.device, request.kind, request.identity)
   const device = served.get(request.device)
-  if (device !== undefined) carryOut(request, device)
+  if (device !== undefined) await carryOut(request, device)
   else if (request.do !== 'unplug') throw new Error('the device is unplugged')
+  return ''
 }
 
 process.on('message', (request: UsbRequest) => {
   void take(request).then(
-    () => tell({ tells: 'reply', id: request.id, error: null }),
-    (error: Error) => tell({ tells: 'reply', id: request.id, error: error.message }),
+    (place) => tell({ tells: 'reply', id: request.id, error: null, place }),
+    (error: Error) => tell({ tells: 'reply', id: request.id, error: error.message, place: '' }),
   )
 })
 process.on('disconnect', () => {
-  for (const { plugged } of served.values()) plugged.unplug()
+  for (const { plugged } of served.values()) void plugged.unplug()
 })

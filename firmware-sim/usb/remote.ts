@@ -14,7 +14,7 @@ const PROCESS = fileURLToPath(
 export class UsbProcess {
   readonly #child: ChildProcess
   readonly #ended: Promise<void>
-  readonly #waiting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>()
+  readonly #waiting = new Map<number, { resolve: (place: string) => void; reject: (error: Error) => void }>()
   readonly #devices = new Map<number, RemoteUsbDevice>()
   #nextId = 1
   #nextDevice = 1
@@ -35,9 +35,9 @@ export class UsbProcess {
 
   async plug(kind: UsbKind, identity: Partial<Identity> = {}): Promise<RemoteUsbDevice> {
     const number = this.#nextDevice++
-    const device = new RemoteUsbDevice((order) => this.#ask(number, order))
+    const device = new RemoteUsbDevice(async (order) => void (await this.#ask(number, order)))
     this.#devices.set(number, device)
-    await this.#ask(number, { do: 'plug', kind, identity })
+    device.place = await this.#ask(number, { do: 'plug', kind, identity })
     return device
   }
 
@@ -47,7 +47,7 @@ export class UsbProcess {
     await this.#ended
   }
 
-  #ask(device: number, order: UsbOrder): Promise<void> {
+  #ask(device: number, order: UsbOrder): Promise<string> {
     const id = this.#nextId++
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject })
@@ -66,13 +66,15 @@ export class UsbProcess {
     }
     const asked = this.#waiting.get(told.id)
     this.#waiting.delete(told.id)
-    if (told.error === null) asked?.resolve()
+    if (told.error === null) asked?.resolve(told.place)
     else asked?.reject(new Error(told.error))
   }
 }
 
 /** A device that is plugged in. What it tells is kept. */
 export class RemoteUsbDevice {
+  /** Where the kernel keeps what it makes of it (sysfs.ts). */
+  place = ''
   /** Told of bytes from the host, which are kept all the same. */
   onData: (bytes: Uint8Array) => void = () => {}
   readonly #ask: (order: UsbOrder) => Promise<void>
@@ -126,7 +128,7 @@ export class RemoteUsbDevice {
     return this.#ask({ do: 'stall', address })
   }
 
-  /** Pulls it out. The kernel needs a moment more to take its node away. */
+  /** Pulls it out. Its node is gone then, or will be when no program has it open. */
   async unplug(): Promise<void> {
     await this.#ask({ do: 'unplug' })
     await this.#gone.promise

@@ -1,20 +1,19 @@
-/** Where Linux keeps the devices that it made of a USB device. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+/**
+ * Where Linux keeps the devices that it made of a USB device. Nothing is read here that the kernel guards with the
+ * device's lock, such as its serial number: that waits for the device, and who asks may be who answers for it.
+ */
+import { existsSync, readdirSync } from 'node:fs'
+import { basename } from 'node:path'
 
-const DEVICES = '/sys/bus/usb/devices'
-
-/** The serial port or hidraw device of the USB device with this serial number; null as long as there is none. */
-export function nodeOf(serialNumber: string): string | null {
-  const device = entries(DEVICES).find((name) => read(`${DEVICES}/${name}/serial`) === serialNumber)
-  if (device === undefined) return null
-  const interfaces = entries(`${DEVICES}/${device}`).filter((name) => name.startsWith(`${device}:`))
-  const name = interfaces.map((one) => deviceIn(`${DEVICES}/${device}/${one}`)).find((found) => found !== null)
+/** The serial port or hidraw device of the USB device at `place`, such as /sys/bus/usb/devices/1-3; null without one. */
+export function nodeOf(place: string): string | null {
+  const interfaces = entries(place).filter((name) => name.startsWith(`${basename(place)}:`))
+  const name = interfaces.map((one) => deviceIn(`${place}/${one}`)).find((found) => found !== null)
   return name !== undefined && existsSync(`/dev/${name}`) ? `/dev/${name}` : null
 }
 
-/** Whether the kernel knows a device with this serial number, whatever it made of it. */
-export const isAttached = (serialNumber: string): boolean =>
-  entries(DEVICES).some((name) => read(`${DEVICES}/${name}/serial`) === serialNumber)
+/** Whether the kernel knows a device there, whatever it made of it. */
+export const isAttached = (place: string): boolean => existsSync(place)
 
 /** `tty/ttyACM0`, `ttyUSB0`, or `0003:16C0:0486.0001/hidraw/hidraw0`. */
 function deviceIn(path: string): string | null {
@@ -31,13 +30,5 @@ function entries(path: string): string[] {
     return readdirSync(path)
   } catch {
     return [] // gone meanwhile, or no folder
-  }
-}
-
-function read(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8').trim()
-  } catch {
-    return null
   }
 }

@@ -6,7 +6,8 @@
  * answered would wait for ever. So a program that opens it is another process.
  */
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import type { UsbDevice } from './device.ts'
 import { RequestStream } from './usbip.ts'
@@ -24,10 +25,10 @@ export class VhciError extends Error {
 export const hasVhci = (): boolean => existsSync(CONTROLLER)
 
 export interface Plugged {
-  /** Number of the controller's port. */
-  readonly port: number
-  /** Pulls the device out; a second call does nothing. */
-  unplug(): void
+  /** Where the kernel keeps what it makes of the device (sysfs.ts). */
+  readonly place: string
+  /** Pulls the device out, and is done when no driver has it any more; a second call does nothing. */
+  unplug(): Promise<void>
 }
 
 /** Plugs `device` in. `gone` is told once, when the kernel has let go of it, also after `unplug`. */
@@ -43,20 +44,50 @@ export async function plugIn(device: UsbDevice, gone: (error: Error | null) => v
     const refusal = await refused
     if (refusal === null) {
       void served.then(gone)
-      return { port, unplug: () => void socket.destroy() }
+      return { place: placeOf(port), unplug: () => pull(port, socket) }
     }
     socket.destroy()
     reason = refusal // another program may have been faster: the next port
   }
 }
 
-/** Lines of the status file: hub, port, status, speed, device, socket, bus id. */
+/**
+ * Ports that nothing is attached to, and that the hub knows no device at: it needs a moment more than the controller.
+ * Lines of the status file: hub, port, status, speed, device, socket, bus id.
+ */
 function freePorts(): number[] {
   const lines = readFileSync(`${CONTROLLER}/status`, 'utf8').split('\n')
   return lines
     .map((line) => line.trim().split(/\s+/))
     .filter(([hub, , status]) => hub === 'hs' && status === PORT_FREE)
     .map(([, port]) => Number(port))
+    .filter((port) => !existsSync(placeOf(port)))
+}
+
+/**
+ * A bus ends at once what is under way to a device that is pulled out. This controller lets it wait for its time limit,
+ * of seconds: so the hub's port is switched off first, and the device answers until its drivers have let go of it.
+ */
+async function pull(port: number, socket: Socket): Promise<void> {
+  if (socket.destroyed) return
+  const closed = new Promise((resolve) => socket.once('close', resolve))
+  // where there is no such file (Linux before 6.0), drivers learn it the slow way
+  for (const isOff of ['1', '0']) await writeFile(`${hubPort(port)}/disable`, isOff).catch(() => {})
+  socket.destroy()
+  await closed
+}
+
+/** The controller has two root hubs; the one for devices up to high speed comes first. */
+function busOf(): number {
+  const buses = readdirSync(CONTROLLER).flatMap((name) => /^usb(\d+)$/.exec(name)?.[1] ?? [])
+  return Math.min(...buses.map(Number))
+}
+
+const placeOf = (port: number): string => `/sys/bus/usb/devices/${busOf()}-${port + 1}`
+
+function hubPort(port: number): string {
+  const bus = busOf()
+  return `${CONTROLLER}/usb${bus}/${bus}-0:1.0/usb${bus}-port${port + 1}`
 }
 
 /**

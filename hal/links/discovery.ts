@@ -4,7 +4,7 @@ import { devicePath } from './devicepath.ts'
 import { loadNodeHid } from './hid.ts'
 import { latencyTimerMs } from './latency.ts'
 import { LinkError } from './link.ts'
-import { driverOf, exposedLines, type ModemLine } from './modem.ts'
+import { countedLines, driverOf, exposedLines, type ModemLine } from './modemlines.ts'
 import { native } from './native.ts'
 
 export interface AttachedBase {
@@ -21,8 +21,8 @@ export interface AttachedPort extends AttachedBase {
   stablePath: string | null
   /** The kernel's driver. */
   driver: string | null
-  /** The modem lines that driver and system pass on, and whether their changes are counted. */
-  modem: { lines: ModemLine[]; counted: boolean }
+  /** The modem lines that driver and system pass on, and those whose changes are counted. */
+  modem: { lines: readonly ModemLine[]; counted: readonly ModemLine[] }
   latencyTimerMs: number | null
 }
 
@@ -69,7 +69,9 @@ export async function listSerial(): Promise<AttachedPort[]> {
     serialNumber: serialNumber ?? null,
     manufacturer: manufacturer ?? null,
     driver: driverOf(path),
-    modem: counts ? { lines: exposedLines(path), counted: true } : { lines: ['cts', 'dsr', 'dcd'], counted: false },
+    modem: counts
+      ? { lines: exposedLines(path), counted: countedLines(path) }
+      : { lines: ['cts', 'dsr', 'dcd'], counted: [] },
     latencyTimerMs: latencyTimerMs(path),
   }))
 }
@@ -83,7 +85,7 @@ function listError(cause: unknown): LinkError {
   return new LinkError('failed', `serial ports cannot be listed: ${text}`, { cause })
 }
 
-/** Whether changes of modem lines would be counted: the driver has the last word when a port is opened. */
+/** Whether the counts of a driver that counts can be read. */
 async function canCount(): Promise<boolean> {
   if (process.platform !== 'linux') return false
   return await import('koffi').then(

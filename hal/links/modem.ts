@@ -2,18 +2,14 @@
  * The modem lines of a serial port: interrupt lines that need no firmware.
  *
  * On Linux a helper process waits for changes and reads the kernel's counters, so that pulses between two looks are
- * counted. It is a process because a wait that is under way ends only with a signal, and each takes one of libuv's four
- * threads. Elsewhere, and without koffi, the levels are polled: sampled, and short pulses go unseen.
+ * counted, where the driver counts. It is a process because a wait that is under way ends only with a signal, and each
+ * takes one of libuv's four threads. Elsewhere, and without koffi, the levels are polled: sampled, and short pulses go
+ * unseen.
  */
 import { type ChildProcess, fork } from 'node:child_process'
-import { readlinkSync } from 'node:fs'
-import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { every } from '../timers.ts'
-import { deviceName } from './devicepath.ts'
-
-export const MODEM_LINES = ['cts', 'dsr', 'ri', 'dcd'] as const
-export type ModemLine = (typeof MODEM_LINES)[number]
+import { countedLines, exposedLines, MODEM_LINES, type ModemLine } from './modemlines.ts'
 
 /** Changes since the port was opened; they wrap at 32 bits. */
 export type ModemCounts = Record<ModemLine, number>
@@ -34,8 +30,8 @@ export interface LineSettings {
 export type ModemListener = (counts: ModemCounts, levels: ModemLevels, errors: ReceiveErrors) => void
 
 export interface ModemLines {
-  /** Whether changes are counted by the kernel, or found by looking again and again. */
-  readonly counted: boolean
+  /** The lines whose changes the kernel counts; those of the others are found by looking again and again. */
+  readonly counted: readonly ModemLine[]
   /** The lines that driver and system expose. */
   readonly exposed: readonly ModemLine[]
   /** Whether it could: if not, the caller must do it another way. */
@@ -58,24 +54,6 @@ export interface Pollable {
   get(done: (error: Error | null, status?: { cts: boolean; dsr: boolean; dcd: boolean }) => void): void
 }
 
-/** Lines that Linux drivers do not pass on; a driver that is not named passes on all four. */
-const HIDDEN: Record<string, readonly ModemLine[]> = { cdc_acm: ['cts'] }
-
-/** The lines of the port at `path` that its driver passes on. */
-export function exposedLines(path: string): ModemLine[] {
-  const hidden = HIDDEN[driverOf(path) ?? ''] ?? []
-  return MODEM_LINES.filter((line) => !hidden.includes(line))
-}
-
-/** The kernel driver of a port: `ftdi_sio`; null where there is none to be seen. */
-export function driverOf(path: string): string | null {
-  try {
-    return basename(readlinkSync(`/sys/class/tty/${deviceName(path)}/device/driver`))
-  } catch {
-    return null
-  }
-}
-
 /** The lines of the port that is open at `path`; null if it has none (a pseudo terminal). */
 export async function openModemLines(path: string, port: Pollable): Promise<ModemLines | null> {
   const helped = process.platform === 'linux' ? await openHelped(path) : 'unhelped'
@@ -89,7 +67,7 @@ const HELPER = fileURLToPath(
 /** The helper sends a report first, or says that there are no lines; if it ends, it cannot help. */
 async function openHelped(path: string): Promise<ModemLines | null | 'unhelped'> {
   const helper = fork(HELPER, [path], { execArgv: [], stdio: ['ignore', 'ignore', 'ignore', 'ipc'] })
-  const lines = new HelpedLines(helper, exposedLines(path))
+  const lines = new HelpedLines(helper, path)
   const answer = await new Promise<'lines' | 'none' | 'unhelped'>((resolve) => {
     helper.on('message', (message) => resolve(message === 'none' ? 'none' : 'lines'))
     helper.on('error', () => resolve('unhelped'))
@@ -111,19 +89,20 @@ async function end(helper: ChildProcess): Promise<void> {
 class HelpedLines implements ModemLines {
   readonly exposed: readonly ModemLine[]
   readonly #helper: ChildProcess
-  readonly #state = new LineState()
+  readonly #state: LineState
   #listener: ModemListener = () => {}
 
-  constructor(helper: ChildProcess, exposed: readonly ModemLine[]) {
+  constructor(helper: ChildProcess, path: string) {
     this.#helper = helper
-    this.exposed = exposed
+    this.exposed = exposedLines(path)
+    this.#state = new LineState(countedLines(path))
     helper.on('message', (report) => {
       if (report !== 'none' && this.#state.take(report as ModemReport)) this.#tell()
     })
   }
 
-  get counted(): boolean {
-    return this.#state.isCounted
+  get counted(): readonly ModemLine[] {
+    return this.#state.counted
   }
 
   #tell(): void {
@@ -145,15 +124,21 @@ class HelpedLines implements ModemLines {
   }
 }
 
-/** Counts and levels, from reports. Counts start at zero with the first report; where nobody counts, changes are. */
+/** Counts and levels, from reports. Counts start at zero with the first report; of a line that nobody counts, changes are. */
 export class LineState {
   readonly counts: ModemCounts = { cts: 0, dsr: 0, ri: 0, dcd: 0 }
   readonly levels: ModemLevels = { cts: false, dsr: false, ri: false, dcd: false }
   readonly errors: ReceiveErrors = { frame: 0, parity: 0, overrun: 0, break: 0 }
+  readonly #countable: readonly ModemLine[]
   #first: ModemReport | null = null
 
-  get isCounted(): boolean {
-    return this.#first !== null && this.#first.counts !== null
+  /** `countable` are the lines that the driver counts, if it counts at all. */
+  constructor(countable: readonly ModemLine[]) {
+    this.#countable = countable
+  }
+
+  get counted(): readonly ModemLine[] {
+    return this.#first === null || this.#first.counts === null ? [] : this.#countable
   }
 
   /** Takes a report, and says whether anything is new. */
@@ -164,20 +149,19 @@ export class LineState {
       this.#first = report
       return true
     }
-    if (report.counts !== null) return this.#takeCounts(report.counts) || changed.length > 0
-    for (const line of changed) this.counts[line] = (this.counts[line] + 1) >>> 0
-    return changed.length > 0
+    for (const line of changed) {
+      if (!this.counted.includes(line)) this.counts[line] = (this.counts[line] + 1) >>> 0
+    }
+    const isNew = report.counts !== null && this.#takeCounts(report.counts)
+    return isNew || changed.length > 0
   }
 
   #takeCounts(counts: readonly number[]): boolean {
+    const before = [...Object.values(this.counts), ...Object.values(this.errors)].join()
     const since = (index: number): number => ((counts[index] ?? 0) - (this.#first?.counts?.[index] ?? 0)) >>> 0
-    const [cts, dsr, ri, dcd, frame, overrun, parity, breaks] = Array.from({ length: 8 }, (_, index) => since(index))
-    const isNew =
-      [...Object.values(this.counts), ...Object.values(this.errors)].join() !==
-      [cts, dsr, ri, dcd, frame, parity, overrun, breaks].join()
-    Object.assign(this.counts, { cts, dsr, ri, dcd })
-    Object.assign(this.errors, { frame, parity, overrun, break: breaks })
-    return isNew
+    for (const line of this.counted) this.counts[line] = since(MODEM_LINES.indexOf(line))
+    Object.assign(this.errors, { frame: since(4), overrun: since(5), parity: since(6), break: since(7) })
+    return before !== [...Object.values(this.counts), ...Object.values(this.errors)].join()
   }
 }
 
@@ -197,9 +181,9 @@ const bitsOf = ({ cts, dsr, dcd }: { cts: boolean; dsr: boolean; dcd: boolean })
   (cts ? 1 : 0) | (dsr ? 2 : 0) | (dcd ? 8 : 0)
 
 class PolledLines implements ModemLines {
-  readonly counted = false
+  readonly counted = []
   readonly exposed = ['cts', 'dsr', 'dcd'] as const // the package knows no RI
-  readonly #state = new LineState()
+  readonly #state = new LineState([])
   readonly #stop: () => void
   #isLooking = false
   #listener: ModemListener = () => {}

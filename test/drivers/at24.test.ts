@@ -1,6 +1,7 @@
 /** The EEPROM and the bus that it shares with the sensor (drivers/lib/i2c.ts): what goes well, and what goes wrong. */
 import { describe, expect, test } from 'vitest'
 import { IOCTL_AT24_STATISTICS } from '../../drivers/at24/interface.ts'
+import { IOCTL_TMP102_STATISTICS, STATISTICS as TMP102_STATISTICS } from '../../drivers/tmp102/interface.ts'
 import { boot, type BootOptions, type Machine } from '../../machine/index.ts'
 import type { UserFile } from '../../machine/user.ts'
 import {
@@ -145,6 +146,22 @@ describe('what goes wrong on the bus', () => {
       expect(await eeprom.write(pattern(8), { offset: 0 })).toBe(8)
       expect(await eeprom.read(8, { offset: 0 })).toEqual(pattern(8))
       expect(await statistics(eeprom)).toMatchObject({ recoveries: 1, retries: 1 })
+    }))
+
+  test('a transaction that ends behind its time is not taken for the one after it', () =>
+    withBus(VIRTUAL, async ({ machine, eeprom, sensor }) => {
+      await eeprom.write(pattern(64), { offset: 0 })
+      faults(machine).stretch(24_000, 60) // each byte in its time, and all of them in more than a second
+      expect(await eeprom.read(64, { offset: 0 })).toEqual(pattern(64))
+      expect(text(await sensor.read(16))).toBe('25')
+      const { recoveries, interrupts } = await statistics(eeprom)
+      expect(recoveries).toBe(1)
+      const ofSensor = wordsIn(await sensor.ioctl(IOCTL_TMP102_STATISTICS, words(), TMP102_STATISTICS.size))
+      const done = machine
+        .board('uno-0')
+        .lines()
+        .find(({ line }) => line === 'done')
+      expect(done?.edges).toBe(interrupts + (ofSensor[2] as number))
     }))
 
   test('a bus that stays stuck is a time-out, and works again when it is free', () =>

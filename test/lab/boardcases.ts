@@ -1,117 +1,86 @@
 /** The driver test that every board passes (cli/bench/conformance.ts), on boards behind USB. */
 import assert from 'node:assert/strict'
+import { type ChildProcess, fork } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import type { BenchHands, Cable } from '../../cli/bench/bench.ts'
 import { conform } from '../../cli/bench/conformance.ts'
-import { type ModelChip, UnoModel } from '../../firmware-sim/uno-model.ts'
-import { Alarm, monotonicBase, monotonicTicks } from '../../hal/clock.ts'
-import { World } from '../../hal/world.ts'
+import type { ModelChip } from '../../firmware-sim/uno-model.ts'
+import { siblingFile } from '../../hal/siblingfile.ts'
 import { readBoardFile } from '../../machine/boardfile.ts'
 import { layoutsOf } from '../../machine/boardplan.ts'
-import { BridgeDevice } from '../../wire/bridge/device.ts'
-import { fromReport, toReports } from '../../wire/bridge/reports.ts'
 import { until } from '../hal/links/contract.ts'
-import { type LabDevice, plug } from './devices.ts'
+import type { BoardKind, BoardOrder, BoardReply } from './board.ts'
 
 const UNO_CHIPS: readonly ModelChip[] = [
   { device: 'i2c0', name: 'tmp102', address: 0x48, hardwareIds: ['dirql\\tmp102'], lines: ['gpio.alert'] },
   { device: 'i2c0', name: 'at24', address: 0x50, hardwareIds: ['dirql\\at24'], lines: [] },
 ]
 
-interface Kind {
-  board: string
-  usb: 'acm' | 'raw-hid'
-  chips: readonly ModelChip[]
-}
+/** The board, in its process. */
+class BoardProcess {
+  readonly #child: ChildProcess
+  readonly #waiting = new Map<number, { resolve: (path: string) => void; reject: (error: Error) => void }>()
+  #nextId = 1
 
-/** A model in real time, the device side of the bridge before it, and a USB device before that. */
-class UsbBoard {
-  readonly model: UnoModel
-  readonly bridge: BridgeDevice
-  readonly #kind: Kind
-  #lab: LabDevice | null = null
-  /** Messages that are on their way to the USB device. */
-  #unsent = 0
-
-  constructor(kind: Kind) {
-    this.#kind = kind
-    const base = monotonicBase()
-    const now = (): number => monotonicTicks(base)
-    const world = new World(now)
-    const alarm = new Alarm(now, () => {
-      world.run()
-      alarm.arm(world.next)
+  constructor(kind: BoardKind) {
+    const file = fileURLToPath(siblingFile('board', import.meta.url))
+    this.#child = fork(file, { execArgv: [], serialization: 'advanced' })
+    this.#child.on('message', ({ id, error, path }: BoardReply) => {
+      const asked = this.#waiting.get(id)
+      this.#waiting.delete(id)
+      if (error === null) asked?.resolve(path)
+      else asked?.reject(new Error(error))
     })
-    world.onNext = (at) => alarm.arm(at)
-    const layouts = layoutsOf(readBoardFile(kind.board))
-    this.model = new UnoModel({ layouts, chips: kind.chips, time: world })
-    this.bridge = new BridgeDevice({
-      time: world,
-      bootCount: 1,
-      identity: {
-        firmware: 'usb-model',
-        version: '1.0.0',
-        uniqueId: '-',
-        devices: layouts.map(({ class: type, version, lines }) => ({ class: type, version, lines: lines.length })),
-      },
-      board: this.model.board,
-      isBusy: () => this.#unsent > 0,
-      write: (bytes) => {
-        for (const part of kind.usb === 'acm' ? [bytes] : toReports(bytes)) this.#send(part)
-      },
+    this.tell({ do: 'become', kind })
+  }
+
+  ask(order: BoardOrder): Promise<string> {
+    const id = this.#nextId++
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+      this.#child.send({ ...order, id })
     })
   }
 
-  #send(bytes: Uint8Array): void {
-    if (this.#lab === null) return
-    this.#unsent += 1
-    this.#lab.device
-      .send(bytes)
-      .catch(() => {}) // it was pulled out
-      .finally(() => (this.#unsent -= 1))
+  tell(order: BoardOrder): void {
+    void this.ask(order)
   }
 
-  async insert(): Promise<string> {
-    const lab = await plug(this.#kind.usb)
-    lab.device.onData = (bytes) => this.bridge.receive(this.#kind.usb === 'acm' ? bytes : fromReport(bytes))
-    this.#lab = lab
-    this.bridge.start()
-    return lab.path
-  }
-
-  async pull(): Promise<void> {
-    const lab = this.#lab
-    if (lab === null) return
-    this.#lab = null
-    this.bridge.stop()
-    await lab.unplug()
-    await until(`${lab.path} is gone`, () => !existsSync(lab.path))
+  async close(): Promise<void> {
+    const ended = new Promise((resolve) => this.#child.once('exit', resolve))
+    this.#child.disconnect()
+    await ended
   }
 }
 
-async function conformOn(kind: Kind): Promise<void> {
-  const usb = new UsbBoard(kind)
+async function conformOn(board: string, usb: BoardKind['usb'], chips: readonly ModelChip[]): Promise<void> {
+  const process = new BoardProcess({ usb, chips, layouts: layoutsOf(readBoardFile(board)) })
   const hands: BenchHands = {
-    press: (pin) => usb.model.press(pin),
-    release: (pin) => usb.model.release(pin),
-    set: (sensor, value) => usb.model.set(sensor, value),
-    reset: () => usb.bridge.reset(),
+    press: (pin) => process.tell({ do: 'press', pin }),
+    release: (pin) => process.tell({ do: 'release', pin }),
+    set: (sensor, value) => process.tell({ do: 'set', sensor, value }),
+    reset: async () => void (await process.ask({ do: 'reset' })),
   }
-  const cable: Cable = { pull: () => usb.pull(), insert: async () => void (await usb.insert()) }
-  const at = await usb.insert()
   try {
-    const { outcomes, hasBugCheck } = await conform({ board: { board: kind.board, at }, hands, cable })
+    const at = await process.ask({ do: 'insert' })
+    const cable: Cable = {
+      pull: async () => {
+        await process.ask({ do: 'pull' })
+        await until(`${at} is gone`, () => !existsSync(at))
+      },
+      insert: async () => assert.equal(await process.ask({ do: 'insert' }), at),
+    }
+    const { outcomes, hasBugCheck } = await conform({ board: { board, at }, hands, cable })
     const failed = outcomes.filter(({ ok }) => ok === false).map(({ scenario, detail }) => `${scenario}: ${detail}`)
     assert.deepEqual(failed, [])
     assert.equal(hasBugCheck, false)
   } finally {
-    await usb.pull()
+    await process.close()
   }
 }
 
 export const boardCases: Record<string, () => Promise<void>> = {
-  'the drivers tmp102, at24 and gpio pass the same test on CDC-ACM': () =>
-    conformOn({ board: 'arduino-uno', usb: 'acm', chips: UNO_CHIPS }),
-  'the driver gpio passes the same test on raw HID': () =>
-    conformOn({ board: 'hid-bridge', usb: 'raw-hid', chips: [] }),
+  'the drivers tmp102, at24 and gpio pass the same test on CDC-ACM': () => conformOn('arduino-uno', 'acm', UNO_CHIPS),
+  'the driver gpio passes the same test on raw HID': () => conformOn('hid-bridge', 'raw-hid', []),
 }

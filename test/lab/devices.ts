@@ -1,8 +1,8 @@
 /** USB devices for the cases, each with a serial number of its own, by which its node is found. */
-import { existsSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import type { UsbKind } from '../../firmware-sim/usb/kinds.ts'
 import { type RemoteUsbDevice, UsbProcess } from '../../firmware-sim/usb/remote.ts'
-import { isAttached, nodeOf } from '../../firmware-sim/usb/sysfs.ts'
+import { nodeOf } from '../../firmware-sim/usb/sysfs.ts'
 import { sleepMs } from '../../hal/timers.ts'
 import { until } from '../hal/links/contract.ts'
 
@@ -14,42 +14,49 @@ export function devices(): UsbProcess {
   return started
 }
 
-/** To look into /sys costs more than what is waited for. */
-const LOOK_MS = 20
-
-async function slowly(what: string, holds: () => boolean): Promise<void> {
-  await until(what, async () => {
-    const isSo = holds()
-    if (!isSo) await sleepMs(LOOK_MS)
-    return isSo
-  })
-}
-
 export interface LabDevice {
   device: RemoteUsbDevice
   path: string
   serialNumber: string
-  /** Pulls it out, and waits until the kernel has taken the device away; again it does nothing. */
+  /** Whether the node at `path` is this device's still: the next device may have got its name. */
+  hasNode(): boolean
+  /** Pulls it out; its drivers know of it then. Again it does nothing. */
   unplug(): Promise<void>
 }
 
-export async function plug(kind: UsbKind): Promise<LabDevice> {
+/** To look into /sys costs more than what is waited for. */
+const LOOK_MS = 20
+
+/** Plugs a device of `kind` in now; it gets the node of the last one that was pulled out. */
+export async function insert(kind: UsbKind): Promise<LabDevice> {
   const serialNumber = `LAB${String(++count).padStart(5, '0')}`
   const device = await devices().plug(kind, { serialNumber })
-  await slowly(`a node of ${serialNumber}`, () => nodeOf(serialNumber) !== null)
-  const path = nodeOf(serialNumber) as string
-  return {
-    device,
-    path,
-    serialNumber,
-    unplug: async () => {
-      await device.unplug()
-      await slowly(`${serialNumber} is gone`, () => !isAttached(serialNumber))
-    },
-  }
+  let path: string | null = null
+  await until(`a node of ${serialNumber}, ${kind} at ${device.place}`, async () => {
+    path = nodeOf(device.place)
+    if (path === null) await sleepMs(LOOK_MS)
+    return path !== null
+  })
+  const at = path ?? ''
+  const node = inodeOf(at)
+  return { device, path: at, serialNumber, hasNode: () => inodeOf(at) === node, unplug: () => device.unplug() }
 }
 
-/** Runs `body` with a device, and waits until its node is gone: the next one gets the same. */
+const inodeOf = (path: string): number | undefined => statSync(path, { throwIfNoEntry: false })?.ino
+
+/** Plugged in while the last one of its kind is at work: a hub takes its time. */
+const spares = new Map<UsbKind, Promise<LabDevice>>()
+
+/** A device of `kind` that nothing has been done with; it may have been there for a while. */
+export function plug(kind: UsbKind): Promise<LabDevice> {
+  const device = spares.get(kind) ?? insert(kind)
+  const spare = insert(kind)
+  spare.catch(() => {}) // the case that it is for is told
+  spares.set(kind, spare)
+  return device
+}
+
+/** Runs `body` with a device, which is gone afterwards. */
 export async function withDevice(kind: UsbKind, body: (lab: LabDevice) => Promise<void>): Promise<void> {
   const lab = await plug(kind)
   try {
@@ -57,5 +64,5 @@ export async function withDevice(kind: UsbKind, body: (lab: LabDevice) => Promis
   } finally {
     await lab.unplug()
   }
-  await until(`${lab.path} is gone`, () => !existsSync(lab.path))
+  await until(`${lab.path} is gone`, () => !lab.hasNode())
 }

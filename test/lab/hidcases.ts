@@ -1,7 +1,7 @@
 /** What is particular to HID devices. */
 import assert from 'node:assert/strict'
 import type { DeviceLayout } from '../../classes/device.ts'
-import { fieldLine, fieldOffset, fieldRegisters, hidClass, type ReportFieldSpec } from '../../classes/hid.ts'
+import { fieldLine, fieldOffset, fieldRegisters, Hid, hidClass, type ReportFieldSpec } from '../../classes/hid.ts'
 import { gamepadReport } from '../../firmware-sim/usb/hid.ts'
 import { openHidBoard } from '../../hal/hid.ts'
 import { listHid } from '../../hal/links/discovery.ts'
@@ -16,7 +16,9 @@ const button = (name: string, byte: number, bit: number): ReportFieldSpec => ({
   ...{ mode: 'latched', active: 'high', dirql: 6 },
 })
 
-const FIELDS = [button('button-x', 5, 4), button('start', 6, 1)]
+/** As in boards/hid-gamepad: buttons 1 and 10. */
+const FIELDS = [button('button-x', 5, 4), button('start', 6, 5)]
+const [BUTTON_X, START] = [1 << 0, 1 << 9]
 
 function padLayout(): DeviceLayout {
   const { name, version, registers, lines } = hidClass
@@ -55,9 +57,10 @@ export const hidCases: Record<string, () => Promise<void>> = {
         const [x, start] = [2, 3]
         board.enableLine(x)
         board.enableLine(start)
+        board.credit(0, Hid.DATA, 8192) // a device whose reports nobody takes is told to wait
         for (let press = 0; press < 50; press++) {
-          await device.send(gamepadReport(0x7f, 0x7f, 1))
-          await device.send(gamepadReport(0x7f, 0x7f, press % 10 === 0 ? 1 << 9 : 0))
+          await device.send(gamepadReport(0x7f, 0x7f, BUTTON_X))
+          await device.send(gamepadReport(0x7f, 0x7f, press % 10 === 0 ? START : 0))
         }
         const count = (index: number, line: number): number | undefined => told.value(line, fieldOffset(index) + 4)
         await until('all presses', () => count(0, x) === 50 && count(1, start) === 5).catch(() =>

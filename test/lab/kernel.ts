@@ -6,9 +6,11 @@ import { fileURLToPath } from 'node:url'
 
 const CACHE = fileURLToPath(new URL('../../node_modules/.cache/dirql-lab/', import.meta.url))
 /** Changes when what is kept changes. */
-const KEPT = 'kernel-1'
+const KEPT = 'kernel-2'
 const PACKAGE = 'linux-image-amd64'
-const MODULES = ['vhci-hcd', 'cdc-acm', 'ftdi_sio', 'cp210x', 'ch341', 'usbhid', 'hid-generic']
+const MODULES = ['vhci-hcd', 'cdc-acm', 'ftdi_sio', 'cp210x', 'ch341', 'usbhid', 'hid-generic', 'hid-dr']
+/** Below drivers/: where these are, and what they need (hid-dr shakes its gamepads: input/ff-memless). */
+const FOLDERS = ['usb', 'hid', 'input']
 
 export interface LabKernel {
   image: string
@@ -62,7 +64,7 @@ function unpack(work: string): void {
   if (name === undefined) throw new Error(`apt-cache knows no package that ${PACKAGE} stands for`)
   const quiet: ExecFileSyncOptions = { cwd: work, stdio: ['ignore', 'ignore', 'pipe'] }
   execFileSync('apt-get', ['download', '-qq', '-o', 'APT::Sandbox::User=root', name], quiet)
-  const wanted = ['usb', 'hid'].map((folder) => `'./lib/modules/*/kernel/drivers/${folder}/*'`).join(' ')
+  const wanted = FOLDERS.map((folder) => `'./lib/modules/*/kernel/drivers/${folder}/*'`).join(' ')
   const pipe = `dpkg-deb --fsys-tarfile ${name}_*.deb | tar -x -C tree --wildcards './boot/vmlinuz-*' ${wanted}`
   execFileSync('/bin/sh', ['-c', pipe], quiet)
 }

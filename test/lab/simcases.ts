@@ -8,6 +8,7 @@ import { until } from '../hal/links/contract.ts'
 export const simCases: Record<string, () => Promise<void>> = {
   'dirql sim --usb is a port that the firmware speaks at, reset by DTR, until Ctrl-C': async () => {
     const sim = spawn(process.execPath, ['cli/dirql.js', 'sim', 'arduino-uno', '--usb'], {
+      env: { ...process.env, NODE_OPTIONS: '' }, // its processor is emulated once more, and has to be compiled
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     let said = ''

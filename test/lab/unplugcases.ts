@@ -1,13 +1,13 @@
 /** Unplugs at random moments, while bytes flow both ways. */
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import type { UsbKind } from '../../firmware-sim/usb/kinds.ts'
 import { openHid } from '../../hal/links/hid.ts'
 import { type Link, LinkError, type LinkEvents } from '../../hal/links/link.ts'
 import { openSerial } from '../../hal/links/serial.ts'
 import { sleepMs } from '../../hal/timers.ts'
 import { until } from '../hal/links/contract.ts'
-import { plug } from './devices.ts'
+import { type LabDevice, plug } from './devices.ts'
 
 const SEED = 20_261_121
 
@@ -20,14 +20,34 @@ function chance(): () => number {
   }
 }
 
+/** Between what is sent: bytes flow both ways, and the machine has time for other things. */
+const PAUSE_MS = 4
+
 const openFiles = (): number => readdirSync('/proc/self/fd').length
+
+/**
+ * Up to the unplug: a write behind it fails before the driver has told the port's readers, and Linux lets a close in
+ * between wait 30 s for bytes that are unsent (closing_wait).
+ */
+function sendBothWays(lab: LabDevice, link: Link): void {
+  try {
+    link.write(new Uint8Array(64).fill(0x55))
+  } catch (error) {
+    assert.ok(error instanceof LinkError && error.code === 'closed', String(error))
+  }
+  void lab.device.send(new Uint8Array(64).fill(0xaa)).catch(() => {}) // it may be gone
+}
 
 async function unplugOnce(kind: UsbKind, delayMs: number): Promise<void> {
   const lab = await plug(kind)
   const ends: (string | null)[] = []
   const events: LinkEvents = { data: () => {}, closed: (reason) => void ends.push(reason) }
   const open = kind === 'raw-hid' ? openHid : openSerial
-  const moment = sleepMs(delayMs).then(() => lab.unplug())
+  let isPulled = false
+  const moment = sleepMs(delayMs).then(() => {
+    isPulled = true
+    return lab.unplug()
+  })
   let link: Link
   try {
     link = await open({ path: lab.path }, events)
@@ -37,20 +57,15 @@ async function unplugOnce(kind: UsbKind, delayMs: number): Promise<void> {
     return
   }
   while (ends.length === 0) {
-    try {
-      link.write(new Uint8Array(64).fill(0x55))
-    } catch (error) {
-      assert.ok(error instanceof LinkError && error.code === 'closed', String(error))
-    }
-    void lab.device.send(new Uint8Array(64).fill(0xaa)).catch(() => {}) // it may be gone
-    await sleepMs(1)
+    if (!isPulled) sendBothWays(lab, link)
+    await sleepMs(PAUSE_MS)
   }
   await moment
   assert.equal(typeof ends[0], 'string')
   assert.throws(() => link.write(new Uint8Array(64)), LinkError)
   await link.close()
   assert.equal(ends.length, 1)
-  await until('the node is gone', () => !existsSync(lab.path))
+  await until(`${lab.path} is gone`, () => !lab.hasNode())
 }
 
 const KINDS = ['acm', 'ftdi', 'raw-hid'] as const

@@ -15,6 +15,11 @@ export interface Time {
 export const TICKS_PER_MS = 10_000
 const ACK_TICKS = 1 * TICKS_PER_MS
 const SILENT_TICKS = 3000 * TICKS_PER_MS
+/**
+ * Between two looks no more counts as silence: a program that was stopped, or on a host that was asleep, has what came
+ * meanwhile yet to read.
+ */
+const MOST_SILENT_TICKS = 200 * TICKS_PER_MS
 const MOST_MEASURED_TICKS = 100 * TICKS_PER_MS
 /** Round trips that the shortest is taken of. */
 const ROUND_TRIPS = 16
@@ -70,7 +75,9 @@ export class Talk {
   #ackAt = Number.POSITIVE_INFINITY
   /** The next time that is planned. */
   #planned = Number.POSITIVE_INFINITY
-  #heardAt: number
+  /** How long nothing was heard while something waits to be acknowledged, as far as it counts; and up to when. */
+  #silence = 0
+  #lookedAt: number
   #isOver = false
   #retransmitTicks: number
   readonly #roundTrips: number[] = []
@@ -81,7 +88,7 @@ export class Talk {
   constructor(parts: TalkParts) {
     this.#parts = parts
     this.#ackBody = encodeBody({ kind: parts.ackKind }, 0)
-    this.#heardAt = parts.time.now()
+    this.#lookedAt = parts.time.now()
     this.#retransmitTicks = parts.retransmitTicks
   }
 
@@ -107,6 +114,12 @@ export class Talk {
     if (!this.#isOver) this.#write(encodeBody(message, 0))
   }
 
+  /** The silence is over; or begins, for from now on something is to be acknowledged. */
+  #heard(): void {
+    this.#silence = 0
+    this.#lookedAt = this.#parts.time.now()
+  }
+
   /** The session is over: nothing is sent any more. */
   end(): void {
     this.#isOver = true
@@ -117,7 +130,7 @@ export class Talk {
   /** Takes a line of the session, with a good checksum. */
   receive(line: Line | Fault): void {
     if (this.#isOver) return
-    this.#heardAt = this.#parts.time.now()
+    this.#heard()
     if (line.ack >= 0) this.#acknowledge(line.ack)
     if (isOfSequence(line)) this.#arrive(line)
     else this.#parts.deliver(line)
@@ -176,7 +189,7 @@ export class Talk {
   #fill(): void {
     const now = this.#parts.time.now()
     while (this.#sent.hasRoom && this.waiting > 0) {
-      if (this.#sent.out.length === 0) this.#heardAt = now
+      if (this.#sent.out.length === 0) this.#heard()
       const body = encodeBody(this.#queue[this.#taken++]!, this.#sent.nextSequence)
       this.#sent.put(body, now)
       this.#write(body)
@@ -212,7 +225,9 @@ export class Talk {
   #tick(): void {
     const now = this.#parts.time.now()
     const { out } = this.#sent
-    if (out.length > 0 && now - this.#heardAt >= SILENT_TICKS) {
+    this.#silence += Math.min(now - this.#lookedAt, Math.max(MOST_SILENT_TICKS, 2 * this.#retransmitTicks))
+    this.#lookedAt = now
+    if (out.length > 0 && this.#silence >= SILENT_TICKS) {
       this.#parts.silent()
       if (this.#isOver) return
     }
