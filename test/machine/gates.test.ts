@@ -5,16 +5,10 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { boot, BugCheckError, type BootOptions, type Machine } from '../../machine/index.ts'
 import { nextTurn, sleepMs } from '../../hal/timers.ts'
+import { MACHINES, until } from '../drivers/machines.ts'
 
 const GATES = new URL('./drivers/gates.ts', import.meta.url)
 const BUTTON = new URL('../../drivers/button/index.ts', import.meta.url)
-
-const MACHINES: [string, BootOptions][] = [
-  ['one processor', { processors: 1 }],
-  ['two processors', { processors: 2 }],
-  ['one processor in virtual time', { processors: 1, clock: 'virtual' }],
-  ['two processors in virtual time', { processors: 2, clock: 'virtual' }],
-]
 
 /** The bug check that `doomed` ends in. */
 async function bugCheckOf(doomed: Promise<unknown>): Promise<BugCheckError> {
@@ -55,7 +49,7 @@ describe('the skeleton', () => {
     expect(new TextDecoder().decode(await reading)).toMatch(/^press 1 at \d+ us$/)
     expect(new TextDecoder().decode(await file.read(64))).toMatch(/^press 2 /)
     await file.write('1')
-    await machine.sleep(2)
+    await until(machine, 'the write', () => board.model.writes.length > 0)
     expect(board.model.writes).toEqual([{ device: 'button', offset: 12, value: 1 }])
     expect(board.lines()[0]).toMatchObject({ edges: 2, unclaimed: 0 })
   })
