@@ -55,28 +55,28 @@ class BoardProcess {
 }
 
 async function conformOn(board: string, usb: BoardKind['usb'], chips: readonly ModelChip[]): Promise<void> {
-  const process = new BoardProcess({ usb, chips, layouts: layoutsOf(readBoardFile(board)) })
+  const usbBoard = new BoardProcess({ usb, chips, layouts: layoutsOf(readBoardFile(board)) })
   const hands: BenchHands = {
-    press: (pin) => process.tell({ do: 'press', pin }),
-    release: (pin) => process.tell({ do: 'release', pin }),
-    set: (sensor, value) => process.tell({ do: 'set', sensor, value }),
-    reset: async () => void (await process.ask({ do: 'reset' })),
+    press: (pin) => usbBoard.tell({ do: 'press', pin }),
+    release: (pin) => usbBoard.tell({ do: 'release', pin }),
+    set: (sensor, value) => usbBoard.tell({ do: 'set', sensor, value }),
+    reset: async () => void (await usbBoard.ask({ do: 'reset' })),
   }
   try {
-    const at = await process.ask({ do: 'insert' })
+    const at = await usbBoard.ask({ do: 'insert' })
     const cable: Cable = {
       pull: async () => {
-        await process.ask({ do: 'pull' })
+        await usbBoard.ask({ do: 'pull' })
         await until(`${at} is gone`, () => !existsSync(at))
       },
-      insert: async () => assert.equal(await process.ask({ do: 'insert' }), at),
+      insert: async () => assert.equal(await usbBoard.ask({ do: 'insert' }), at),
     }
     const { outcomes, hasBugCheck } = await conform({ board: { board, at }, hands, cable })
     const failed = outcomes.filter(({ ok }) => ok === false).map(({ scenario, detail }) => `${scenario}: ${detail}`)
     assert.deepEqual(failed, [])
     assert.equal(hasBugCheck, false)
   } finally {
-    await process.close()
+    await usbBoard.close()
   }
 }
 
