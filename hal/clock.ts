@@ -14,6 +14,12 @@ const TICKS_FROM_1601_TO_1970 = 116_444_736_000_000_000n
 /** The system time now: 100 ns units since 1601-01-01. */
 export const systemTimeNow = (): bigint => BigInt(Date.now()) * 10_000n + TICKS_FROM_1601_TO_1970
 
+/**
+ * The host's timers know milliseconds. What is due sooner than this is looked for at every turn of the event loop:
+ * a pipe's 20 µs, and what is to happen at once.
+ */
+const NEAR_TICKS = 1000
+
 /** Calls `due` once the time that was asked for last has come. Never early by more than a timer's granularity. */
 export class Alarm {
   readonly #now: () => number
@@ -21,6 +27,7 @@ export class Alarm {
   /** A timer set by a thread would fire with that thread's store: the callback runs as it was when the alarm was made. */
   readonly #outside = AsyncLocalStorage.snapshot()
   #timer: NodeJS.Timeout | null = null
+  #turn: NodeJS.Immediate | null = null
   #at = Number.POSITIVE_INFINITY
 
   constructor(now: () => number, due: () => void) {
@@ -32,15 +39,39 @@ export class Alarm {
   arm(at: number): void {
     if (at >= this.#at) return
     this.#at = at
-    if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#timer = setTimeout(this.#fire, Math.max(0, Math.ceil((at - this.#now()) / 10_000)))
+    if (this.#turn !== null) return
+    const ticks = at - this.#now()
+    if (ticks <= NEAR_TICKS) this.#look()
+    else this.#wait(ticks)
+  }
+
+  #look(): void {
+    this.#clear()
+    this.#turn = setImmediate(this.#turned) // one that is unref'd would let the loop sleep
+  }
+
+  #wait(ticks: number): void {
+    this.#clear()
+    this.#timer = setTimeout(this.#fire, Math.ceil(ticks / 10_000))
     this.#timer.unref()
   }
 
-  stop(): void {
+  #clear(): void {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
+  }
+
+  stop(): void {
+    this.#clear()
+    if (this.#turn !== null) clearImmediate(this.#turn)
+    this.#turn = null
     this.#at = Number.POSITIVE_INFINITY
+  }
+
+  readonly #turned = (): void => {
+    this.#turn = null
+    if (this.#at <= this.#now()) this.#fire()
+    else this.#look()
   }
 
   readonly #fire = (): void => {

@@ -44,7 +44,10 @@ export class MainProcessor implements ProcessorPort {
   ring(): void {} // there is no other processor
 
   schedulePass(): void {
-    this.#wake?.()
+    const wake = this.#wake
+    if (wake === null) return
+    this.#wake = null
+    wake()
   }
 
   /** Runs a pass now: HAL and timers deliver in their own callbacks. */
@@ -72,7 +75,6 @@ export class MainProcessor implements ProcessorPort {
       await new Promise<void>((resolve) => {
         this.#wake = resolve
       })
-      this.#wake = null
     }
   }
 

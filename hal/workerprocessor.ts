@@ -44,10 +44,13 @@ const AWAKE = 0
 const ASLEEP = 1
 const ASLEEP_BESIDE_LIBUV = 2
 
-/** Rounds of looking for work before sleeping: some 30 µs, which outlasts the answer of another processor. */
-const SPINS = 200
+/** Looks for work before sleeping, and pauses between two: some 30 µs, which outlasts the answer of another processor. */
+const SPINS = 32
+const PAUSES_PER_SPIN = 32
 /** Rounds of a spin before it sleeps between looks: 50 µs. */
-const SPINS_BEFORE_SLEEP = 1500
+const ROUNDS_BEFORE_SLEEP = 120
+/** Pauses between two looks at a lock, once it was found held again and again: each look takes the word from the holder. */
+const MOST_PAUSES = 16
 const SHORT_SLEEP_MS = 0.05
 /** Beside libuv: a processor looks at least so often. */
 const LONGEST_SLEEP_MS = 1000
@@ -106,7 +109,7 @@ export class WorkerProcessor implements ProcessorPort {
 
   relax(round: number): void {
     if (this.#turns !== null) this.#turns.relax()
-    else if (round < SPINS_BEFORE_SLEEP) Atomics.pause()
+    else if (round < ROUNDS_BEFORE_SLEEP) pause(round)
     else Atomics.wait(mem.i32, this.#words.quiet >> 2, 0, SHORT_SLEEP_MS)
   }
 
@@ -176,7 +179,13 @@ export class WorkerProcessor implements ProcessorPort {
         }
       }
       await done // lets the thread that was resumed run
+      if (spins >= HOPS) this.#awaitWork()
     }
+  }
+
+  /** Looks for work as often as it can, for a microsecond. */
+  #awaitWork(): void {
+    for (let count = 0; count < PAUSES_PER_SPIN && !this.#kernel.isBusy(); count++) Atomics.pause()
   }
 
   /** In lockstep: everything that can be done, promises of the host included, belongs to the turn. */
@@ -225,7 +234,13 @@ export class WorkerProcessor implements ProcessorPort {
       this.disturb?.(sleep === 'timed-out' && ms > LONGEST_SLEEP_MS && this.#kernel.isBusy() ? 'late' : 'woken')
     }
     Atomics.store(i32, sleeping, AWAKE)
+    this.#pass() // an interrupt does not wait for the loop to come round
   }
+}
+
+function pause(round: number): void {
+  const pauses = round < 4 ? 1 << round : MOST_PAUSES
+  for (let count = 0; count < pauses; count++) Atomics.pause()
 }
 
 /** What libuv has to do and would starve while this thread blocks. */

@@ -16,7 +16,7 @@ import { isBusy, pass } from '../kernel/ke/deliver.ts'
 import { requestVector } from '../kernel/ke/interrupt.ts'
 import { CLOCK_LEVEL } from '../kernel/ke/level.ts'
 import { cpu, levelBit, Machine as Block, Pending, setPending } from '../kernel/ke/pcr.ts'
-import { threadRecords, threadStore } from '../kernel/ke/thread.ts'
+import { forgetCurrent, threadRecords, threadStore, withoutThread } from '../kernel/ke/thread.ts'
 import { refillQuantum } from '../kernel/ke/wait.ts'
 import { readF64, writeF64 } from '../kernel/mm/access.ts'
 import { allocateMemory, type Memory, useMemory, viewMemory } from '../kernel/mm/memory.ts'
@@ -184,12 +184,18 @@ export class Uniprocessor extends BaseMachine {
   readonly #kick = (): void => {
     if (this.#isKicked) return
     this.#isKicked = true
-    this.world.after(0, () => {
-      this.#isKicked = false
-      this.boards.serve()
-    })
+    if (this.#timeline === null) queueMicrotask(this.#serveSoon)
+    else this.world.after(0, this.#serve)
   }
   #isKicked = false
+
+  readonly #serve = (): void => {
+    this.#isKicked = false
+    if (!this.#isDown) this.boards.serve()
+  }
+
+  /** Behind the code that runs now, and without the store of its thread. */
+  readonly #serveSoon = (): void => withoutThread(this.#serve)
 
   protected slots() {
     return {
@@ -241,6 +247,7 @@ export class Uniprocessor extends BaseMachine {
     this.outstanding.rejectAll(stopped.error as Error)
     guardStaleThreads(threadRecords.values())
     threadRecords.clear()
+    forgetCurrent()
     forgetServices()
     forgetBoards()
     unplugPorts()

@@ -1,6 +1,6 @@
 /** The receive buffer: ISRs put bytes there, reads take them, and flow control looks how full it is. */
 import { Uart, UartModemControl } from 'dirql/uart'
-import { READ_REGISTER_UCHAR, RtlCopyMemory, WRITE_REGISTER_ULONG } from 'dirql/wdm'
+import { READ_REGISTER_BUFFER_UCHAR, READ_REGISTER_UCHAR, RtlCopyMemory, WRITE_REGISTER_ULONG } from 'dirql/wdm'
 import { BYTES } from '../lib/irp.ts'
 import { levelAt } from '../lib/window.ts'
 import {
@@ -37,6 +37,7 @@ export function takeOver(port: PORT): void {
   }
   const before = port.Put
   const { Data } = new BYTES(port.Ring)
+  if (takesAll(port)) left = takeStraight(port, left)
   for (let room = port.RingSize - inRing(port); left > 0 && room > 0; left--) {
     const byte = READ_REGISTER_UCHAR(Registers + Uart.DATA)
     port.Statistics.ReceivedCount += 1
@@ -49,6 +50,23 @@ export function takeOver(port: PORT): void {
   if (port.Put === before) return
   happened(port, SERIAL_EV_RXCHAR)
   if (inRing(port) >= port.RingSize * 0.8) happened(port, SERIAL_EV_RX80FULL)
+}
+
+/** Whether no byte needs a look of its own. */
+const takesAll = ({ HandFlow, WaitMask }: PORT): boolean =>
+  (HandFlow.FlowReplace & (SERIAL_NULL_STRIPPING | SERIAL_AUTO_TRANSMIT)) === 0 && (WaitMask & SERIAL_EV_RXFLAG) === 0
+
+/** Moves bytes of the port's into the ring, as many as have room; gives back how many of `left` are left. */
+function takeStraight(port: PORT, left: number): number {
+  for (;;) {
+    const first = port.Put % port.RingSize
+    const count = Math.min(left, port.RingSize - inRing(port), port.RingSize - first)
+    if (count === 0) return left
+    READ_REGISTER_BUFFER_UCHAR(port.Registers + Uart.DATA, port.Ring + first, count)
+    port.Statistics.ReceivedCount += count
+    port.Put += count
+    left -= count
+  }
 }
 
 /** Flow control, and zeroes that nobody wants, do not reach a reader. */

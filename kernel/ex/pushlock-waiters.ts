@@ -18,12 +18,16 @@
  * The woken thread may not sleep yet: its event keeps the signal, and the dispatcher lock is around both, so that the
  * block is not freed before the waker has let go of the event.
  */
-import { atomicAdd, atomicAnd, atomicCompareExchange, atomicLoad, read32, write32 } from '../mm/access.ts'
+import * as access from '../mm/access.ts'
 import { allocate } from '../mm/pool.ts'
 import { LONG, struct, ULONG } from '../rtl/struct.ts'
 import { initializeEvent, setEvent, SynchronizationEvent } from '../ke/event.ts'
 import { KEVENT } from '../ke/layouts.ts'
-import { cpu } from '../ke/pcr.ts'
+import * as kpcr from '../ke/pcr.ts'
+
+// Looked up once: an imported name is looked up at each use (decision 0041).
+const { atomicAdd, atomicAnd, atomicCompareExchange, atomicLoad, read32, write32 } = access
+const { cpu } = kpcr
 
 export const LOCK = 0x1
 export const WAITING = 0x2

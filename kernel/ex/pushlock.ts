@@ -5,14 +5,14 @@
  * Nobody knows the owner, so a push lock is not recursive. An exclusive request keeps later shared ones out as soon as
  * it waits. There is no order among those who wait: a woken thread competes with whoever comes.
  */
-import { write32 } from '../mm/access.ts'
+import * as access from '../mm/access.ts'
 import { free } from '../mm/pool.ts'
-import { ports } from '../ports/ports.ts'
+import * as plugged from '../ports/ports.ts'
 import { struct, ULONG } from '../rtl/struct.ts'
 import { BugCode } from '../ke/bugcodes.ts'
 import { bugCheck } from '../ke/bugcheck.ts'
-import { APC_LEVEL, currentIrql, DISPATCH_LEVEL, enter, levelName, point } from '../ke/level.ts'
-import { cpu } from '../ke/pcr.ts'
+import { APC_LEVEL, attend, currentIrql, DISPATCH_LEVEL, enter, levelName, point } from '../ke/level.ts'
+import * as kpcr from '../ke/pcr.ts'
 import { currentThread } from '../ke/thread.ts'
 import { waitForObject } from '../ke/wait.ts'
 import {
@@ -30,6 +30,11 @@ import {
   wakeEventOf,
 } from './pushlock-waiters.ts'
 import { apcDisableCounts, apcsAreOff, Violation, violation } from './verify.ts'
+
+// Looked up once: an imported name is looked up at each use (decision 0041).
+const { write32 } = access
+const { ports } = plugged
+const { cpu } = kpcr
 
 /** 0 free; bit 0 locked, 1 waiting, 2 waking, 3 multiple shared; above them the share count or the newest wait block. */
 export const EX_PUSH_LOCK = struct('EX_PUSH_LOCK', { Value: ULONG })
@@ -53,6 +58,21 @@ function tryTake(lock: number, isExclusive: boolean): boolean {
   }
 }
 
+/** Looks for so long whether a holder on another processor gives the lock back: some 5 µs, less than a sleep costs. */
+const SPINS = 16
+
+/** Tries for a while, as long as nobody waits for the lock asleep. Takes interrupts meanwhile. */
+function spinAndTake(lock: number, isExclusive: boolean): boolean {
+  if (!cpu.multiprocessor || cpu.lockstep) return false
+  for (let round = 0; round < SPINS; round++) {
+    ports.processor.relax(round)
+    attend()
+    if ((load(lock) & WAITING) !== 0) return false
+    if (tryTake(lock, isExclusive)) return true
+  }
+  return false
+}
+
 async function takeOrWait(lock: number, isExclusive: boolean): Promise<void> {
   while (!tryTake(lock, isExclusive)) {
     const block = newBlock(isExclusive)
@@ -70,14 +90,26 @@ async function takeOrWait(lock: number, isExclusive: boolean): Promise<void> {
 /** Takes the lock at `lock` for the caller alone. At or below APC_LEVEL, normal kernel APCs off. */
 export function acquireExclusive(lock: number): void | Promise<void> {
   if (cpu.checked) checkAcquire(lock)
-  if (swap(lock, 0, LOCK) || tryTake(lock, true)) return
+  return acquireExclusiveInRegion(lock)
+}
+
+/** The same for a caller that has just entered a critical region. */
+export function acquireExclusiveInRegion(lock: number): void | Promise<void> {
+  if (cpu.checked) checkLock(lock)
+  if (swap(lock, 0, LOCK) || tryTake(lock, true) || spinAndTake(lock, true)) return
   return takeOrWait(lock, true)
 }
 
 /** Takes the lock at `lock` together with others. At or below APC_LEVEL, normal kernel APCs off. */
 export function acquireShared(lock: number): void | Promise<void> {
   if (cpu.checked) checkAcquire(lock)
-  if (swap(lock, 0, LOCK | SHARE) || tryTake(lock, false)) return
+  return acquireSharedInRegion(lock)
+}
+
+/** The same for a caller that has just entered a critical region. */
+export function acquireSharedInRegion(lock: number): void | Promise<void> {
+  if (cpu.checked) checkLock(lock)
+  if (swap(lock, 0, LOCK | SHARE) || tryTake(lock, false) || spinAndTake(lock, false)) return
   return takeOrWait(lock, false)
 }
 
@@ -95,6 +127,8 @@ export function releaseShared(lock: number): void {
 export function releasePushLock(lock: number): void {
   if (cpu.checked) checkRelease(lock, 'either')
   const word = load(lock)
+  // The only holder, of whichever mode, and nobody waits.
+  if ((word === LOCK || word === (LOCK | SHARE)) && swap(lock, word, 0)) return
   // Who holds it exclusively finds no share: neither counted, nor parked with the waiters.
   if ((word & WAITING) === 0 ? sharesOf(word) === 0 : (word & MULTIPLE_SHARED) === 0) unlockAndWake(lock)
   else giveUpShare(lock)
@@ -112,13 +146,19 @@ function giveUpShare(lock: number): void {
 }
 
 function checkAcquire(lock: number): void {
-  const irql = currentIrql()
-  if (irql >= DISPATCH_LEVEL) acquiredTooHigh(lock, irql)
+  checkLock(lock)
+  if (!apcsAreOff()) acquiredWithApcs(lock)
+}
+
+function checkLock(lock: number): void {
+  if (currentIrql() >= DISPATCH_LEVEL) acquiredTooHigh(lock)
   if ((lock & 3) !== 0) misaligned(lock)
-  if (apcsAreOff()) return
+}
+
+function acquiredWithApcs(lock: number): void {
   violation(
     Violation.PUSH_LOCK_ACQUIRE_APCS,
-    [irql, apcDisableCounts(), lock],
+    [currentIrql(), apcDisableCounts(), lock],
     'a push lock was acquired with normal kernel APCs on; call KeEnterCriticalRegion first, or use FltAcquirePushLock…',
   )
 }
@@ -126,14 +166,21 @@ function checkAcquire(lock: number): void {
 function checkRelease(lock: number, mode: 'exclusive' | 'shared' | 'either'): void {
   const word = load(lock)
   if ((word & LOCK) === 0) releasedFree(lock)
-  if ((word & WAITING) === 0 && mode !== 'either' && (mode === 'exclusive') !== (sharesOf(word) === 0)) {
-    violation(
-      Violation.WRONG_RELEASE,
-      [lock, word],
-      `a push lock was released as ${mode}, and is not held so; use the release that belongs to the acquire`,
-    )
+  if (mode !== 'either' && (word & WAITING) === 0 && (mode === 'exclusive') !== (sharesOf(word) === 0)) {
+    releasedOtherwise(lock, word, mode)
   }
-  if (apcsAreOff()) return
+  if (!apcsAreOff()) releasedWithApcs(lock)
+}
+
+function releasedOtherwise(lock: number, word: number, mode: string): void {
+  violation(
+    Violation.WRONG_RELEASE,
+    [lock, word],
+    `a push lock was released as ${mode}, and is not held so; use the release that belongs to the acquire`,
+  )
+}
+
+function releasedWithApcs(lock: number): void {
   violation(
     Violation.PUSH_LOCK_RELEASE_APCS,
     [currentIrql(), apcDisableCounts(), lock],
@@ -141,7 +188,8 @@ function checkRelease(lock: number, mode: 'exclusive' | 'shared' | 'either'): vo
   )
 }
 
-function acquiredTooHigh(lock: number, irql: number): never {
+function acquiredTooHigh(lock: number): never {
+  const irql = currentIrql()
   return bugCheck({
     code: BugCode.KERNEL_AUTO_BOOST_LOCK_ACQUISITION_WITH_RAISED_IRQL,
     parameters: [currentThread(), lock, irql],

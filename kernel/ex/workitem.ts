@@ -21,7 +21,7 @@ import { initializeSemaphore, releaseSemaphore } from '../ke/semaphore.ts'
 import { acquireWord, releaseWord } from '../ke/spin.ts'
 import { initializeThread, readyThread } from '../ke/start.ts'
 import { currentThread } from '../ke/thread.ts'
-import { waitForObject } from '../ke/wait.ts'
+import { waitUnnoted } from '../ke/wait.ts'
 import { apcDisableCounts } from './verify.ts'
 
 /** WORK_QUEUE_TYPE */
@@ -155,7 +155,7 @@ function startWorker(queue: number): void {
 /** What a worker thread runs. */
 const workerThread = kernelRoutine(async (queue: number): Promise<void> => {
   for (;;) {
-    await waitForObject(queue + Queue.Items)
+    await waitUnnoted(queue + Queue.Items)
     await serve(takeItem(queue))
     acquireWord(queue + Queue.Lock)
     add(queue + Queue.Free, 1)

@@ -1,11 +1,21 @@
 /** The filter manager's push lock routines: those of `ex`, in a critical region that they enter and leave themselves. */
-import { write32 } from '../mm/access.ts'
+import * as access from '../mm/access.ts'
 import { load } from '../ex/pushlock-waiters.ts'
-import { acquireExclusive, acquireShared, type EX_PUSH_LOCK, misaligned, releasePushLock } from '../ex/pushlock.ts'
+import {
+  acquireExclusiveInRegion,
+  acquireSharedInRegion,
+  type EX_PUSH_LOCK,
+  misaligned,
+  releasePushLock,
+} from '../ex/pushlock.ts'
 import { Violation, violation } from '../ex/verify.ts'
 import { enterCriticalRegion, leaveCriticalRegion } from '../ke/apc.ts'
 import { APC_LEVEL, enter, point } from '../ke/level.ts'
-import { cpu } from '../ke/pcr.ts'
+import * as kpcr from '../ke/pcr.ts'
+
+// Looked up once: an imported name is looked up at each use (decision 0041).
+const { write32 } = access
+const { cpu } = kpcr
 
 /** FLT_PUSH_LOCK_FLAGS. Threads have no priorities to boost here, so both are accepted and change nothing. */
 export const FLT_PUSH_LOCK_ENABLE_AUTO_BOOST = 0x1
@@ -34,7 +44,7 @@ export function FltInitializePushLock(PushLock: EX_PUSH_LOCK): void {
 export function FltAcquirePushLockExclusive(PushLock: EX_PUSH_LOCK): void | Promise<void> {
   point()
   enterCriticalRegion()
-  return acquireExclusive(PushLock.address)
+  return acquireExclusiveInRegion(PushLock.address)
 }
 
 /**
@@ -47,7 +57,7 @@ export function FltAcquirePushLockExclusive(PushLock: EX_PUSH_LOCK): void | Prom
 export function FltAcquirePushLockShared(PushLock: EX_PUSH_LOCK): void | Promise<void> {
   point()
   enterCriticalRegion()
-  return acquireShared(PushLock.address)
+  return acquireSharedInRegion(PushLock.address)
 }
 
 /**

@@ -10,7 +10,7 @@ import { initializeEvent, NotificationEvent } from '../ke/event.ts'
 import { KEVENT } from '../ke/layouts.ts'
 import { cpu, Root } from '../ke/pcr.ts'
 import { acquireWord, releaseWord } from '../ke/spin.ts'
-import { KeDelayExecutionThread, KernelMode, waitForObject } from '../ke/wait.ts'
+import { KeDelayExecutionThread, KernelMode, UserMode, waitForObject, waitUnnoted } from '../ke/wait.ts'
 import { initializeList, insertTail, LIST_ENTRY, removeEntry } from '../rtl/list.ts'
 import { type NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, STATUS_PENDING } from '../rtl/status.ts'
 import { LONG, struct, ULONG } from '../rtl/struct.ts'
@@ -73,8 +73,10 @@ export async function sendAndWait(sending: Sending): Promise<Outcome> {
     return { status: STATUS_INSUFFICIENT_RESOURCES, information: 0, wasPending: false }
   }
   const returned = await callDriver(device, irp)
-  if (returned === STATUS_PENDING) await waitForObject(request + Request.Done)
-  else if (!isComplete(irp)) notCompleted(irp, returned)
+  if (returned !== STATUS_PENDING && !isComplete(irp)) notCompleted(irp, returned)
+  // A driver's request may come of a Zw routine that it does not await; nobody can forget to wait for a program's.
+  const done = request + Request.Done
+  if (returned === STATUS_PENDING) await (sending.mode === UserMode ? waitUnnoted(done) : waitForObject(done))
   if (cpu.checked) checkReturned(irp, returned)
   const outcome = takeOutcome(irp, returned, sending.room)
   finish(request, irp)

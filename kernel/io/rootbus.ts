@@ -238,7 +238,7 @@ function relationsOf(device: number, type: number): Answer {
 }
 
 function makeRelations(devices: readonly number[]): number {
-  const relations = allocate(DEVICE_RELATIONS.size, 'PpRl')
+  const relations = allocate(DEVICE_RELATIONS.offsets.Objects + Math.max(devices.length, 1) * 4, 'PpRl')
   if (relations === 0) return 0
   write32(relations, devices.length)
   for (const [index, device] of devices.entries()) {

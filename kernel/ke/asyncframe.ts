@@ -1,56 +1,42 @@
 /**
- * What an AsyncLocalStorage holds, asked often.
+ * Which chain of promises runs.
  *
- * `getStore` looks into a hash table twice. Node makes such a table, a frame, whenever a store is set, and never changes
- * it again; all code of one chain of promises has the same one. So while the frame is the same the answer is, too. Node
- * tells nobody which frame is current, but an AsyncResource keeps the one that it was made in, and that has a class with
- * a method that tells. Where nothing of the kind is found, the store is looked up each time. Decision 0040.
+ * `getStore` of an AsyncLocalStorage looks into a hash table twice. Node makes such a table, a frame, whenever a store is
+ * set, and never changes it again; all code of one chain of promises has the same one. So while the frame is the same,
+ * so is what `getStore` tells. Node tells nobody which frame is current, but an AsyncResource keeps the one that it was
+ * made in, and that one's class has a method that does. Decision 0040.
  */
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 
-/** Gives the current frame. */
 type Current = () => unknown
 
 const HELD_UNDER = 'context_frame'
 
-/** Node's own way to the current frame; null where it has none that can be trusted. */
+/** Node's own way to the current frame; null where it has none, or none that behaves as said above. */
 function findCurrent(): Current | null {
-  const first = new AsyncLocalStorage<number>()
-  return first.run(1, () => {
-    const current = (frameOf(new AsyncResource('dirql'))?.constructor as { current?: Current } | undefined)?.current
+  const storage = new AsyncLocalStorage<number>()
+  return storage.run(1, () => {
+    const current = (heldFrame()?.constructor as { current?: Current } | undefined)?.current
     if (typeof current !== 'function') return null
-    const outer = current()
-    const inner = first.run(2, () => [current(), current(), first.getStore()])
-    const isKept = current() === outer && frameOf(new AsyncResource('dirql')) === outer
-    return isKept && inner[0] === inner[1] && inner[0] !== outer && inner[2] === 2 ? current : null
+    const frame = current()
+    if (frame === undefined || frame !== current() || frame !== heldFrame()) return null
+    return storage.run(2, () => current() !== frame && current() === heldFrame()) ? current : null
   })
 }
 
-function frameOf(resource: AsyncResource): object | undefined {
+function heldFrame(): object | undefined {
+  const resource = new AsyncResource('dirql') as unknown as Record<symbol, object | undefined>
   const symbol = Object.getOwnPropertySymbols(resource).find(({ description }) => description === HELD_UNDER)
-  return symbol === undefined ? undefined : (resource as unknown as Record<symbol, object | undefined>)[symbol]
+  return symbol === undefined ? undefined : resource[symbol]
 }
 
-/** Null: see above. */
-export const currentFrame: Current | null = findCurrent()
+const found = findCurrent()
 
-/** A way to ask `storage`; `forget` lets go of what was told last. */
-export interface Asker<T> {
-  ask: () => T | undefined
-  forget: () => void
-}
+/** No frame is this one. */
+export const NO_FRAME = Number.NaN
 
-export function askerOf<T>(storage: AsyncLocalStorage<T>, current: Current | null = currentFrame): Asker<T> {
-  if (current === null) return { ask: () => storage.getStore(), forget: () => {} }
-  const last: { frame: unknown; value: T | undefined } = { frame: undefined, value: undefined }
-  return {
-    ask: () => {
-      const frame = current()
-      if (frame === last.frame) return last.value
-      last.value = storage.getStore()
-      last.frame = frame
-      return last.value
-    },
-    forget: () => Object.assign(last, { frame: undefined, value: undefined }),
-  }
-}
+/** Whether frames are known here. */
+export const hasFrames = found !== null
+
+/** Something that is the same while the stores are; NO_FRAME, which is not even the same as itself, where nobody knows. */
+export const currentFrame: Current = found ?? (() => NO_FRAME)

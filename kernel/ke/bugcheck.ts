@@ -65,8 +65,8 @@ export const onBugCheck: { run: () => void } = { run: () => {} }
 export const lastTrace: { events: () => CrashRecord['trace'] } = { events: () => [] }
 
 /** Rooms of this package, as stacks name their files: a driver may live in a folder that is called `kernel`, too. */
-const PACKAGE = import.meta.url.replace(/kernel\/ke\/[^/]*$/, '')
-const OWN_ROOMS = ['kernel/', 'ddi/', 'hal/', 'machine/', 'base/'].map((room) => PACKAGE + room)
+const PACKAGE = import.meta.url.replace(/(?:kernel\/ke|worker)\/[^/]*$/, '')
+const OWN_ROOMS = ['kernel/', 'ddi/', 'hal/', 'machine/', 'base/', 'worker/'].map((room) => PACKAGE + room)
 
 const isOwn = (file: string): boolean => OWN_ROOMS.some((room) => file.startsWith(room))
 

@@ -16,7 +16,7 @@ import { currentIrql } from './level.ts'
 import { cpu, Machine, MACHINE, MACHINE_SIZE, MachineFlag, Pcr, PCR_SIZE, pcrOf, Pending, Root } from './pcr.ts'
 import { leaveIfFrozen } from './spin.ts'
 import { createIdleThread } from './start.ts'
-import { threadRecords } from './thread.ts'
+import { forgetCurrent, threadRecords } from './thread.ts'
 
 export interface KernelOptions {
   processors: number
@@ -67,14 +67,17 @@ export function attachProcessor(memory: Memory, number: number, options: KernelO
     number,
     count: options.processors,
     pcr: pcrOf(number),
+    word: pcrOf(number) >> 2,
     multiprocessor: options.processors > 1,
     checked: options.checked,
     lockstep: options.isVirtual,
     localRoutines: options.localRoutines,
     apcLevelThreads: 0,
+    points: 0,
   })
   stopped.error = null
   threadRecords.clear()
+  forgetCurrent()
   forgetImages()
   forgetInterrupts()
   interned.clear()

@@ -4,8 +4,8 @@
  * Order at IRQL i: device interrupts above i (nested on the stack, highest first), clock and inter-processor
  * interrupts by their level, DPCs when i is below DISPATCH_LEVEL. ISRs and DPCs run without a thread's store.
  */
-import { read32, write32, write8 } from '../mm/access.ts'
-import { ports } from '../ports/ports.ts'
+import * as access from '../mm/access.ts'
+import * as plugged from '../ports/ports.ts'
 import { BugCode } from './bugcodes.ts'
 import { bugCheck, throwStopped } from './bugcheck.ts'
 import { highestReady, lockDispatcher, readyList, takeReady, unlockDispatcher } from './dispatcher.ts'
@@ -13,54 +13,42 @@ import { drainDpcs, hasDpcs } from './dpc.ts'
 import { dispatchVectors } from './interrupt.ts'
 import { answerIpi } from './ipi.ts'
 import { KTHREAD, ThreadState } from './layouts.ts'
-import { CLOCK_LEVEL, delivery, DISPATCH_LEVEL, IPI_LEVEL, point } from './level.ts'
-import { clearPending, cpu, levelBit, Pcr, Pending, setPending } from './pcr.ts'
+import { CLOCK_LEVEL, deliverable, delivery, DISPATCH_LEVEL, IPI_LEVEL, point } from './level.ts'
+import * as kpcr from './pcr.ts'
 import { takeReplies } from './replies.ts'
 import { startThread } from './start.ts'
-import { interrupted, storedRecord, type ThreadRecord, threadRecords, withoutThread } from './thread.ts'
+import { interruptThread, storedRecord, type ThreadRecord, threadRecords, withoutThread } from './thread.ts'
 import { expireTimers } from './timer.ts'
+
+// Looked up once: an imported name is looked up at each use (decision 0041).
+const { read32, write32, write8 } = access
+const { ports } = plugged
+const { clearPending, cpu, levelBit, Pcr, Pending, setPending } = kpcr
 
 const Thread = KTHREAD.offsets
 
-/** Bits of `pending` for levels above `irql`, the level above it lowest. */
-const levelsAbove = (pending: number, irql: number): number => (irql >= 15 ? 0 : pending >>> (17 + irql))
-
 function deliver(): void {
-  const pending = read32(cpu.pcr + Pcr.Pending)
-  const irql = read32(cpu.pcr + Pcr.Irql)
-  const isBelowDispatch = irql < DISPATCH_LEVEL
-  const hasInterrupts = levelsAbove(pending, isBelowDispatch ? DISPATCH_LEVEL : irql) !== 0
-  if (!hasInterrupts && !(isBelowDispatch && (pending & Pending.Dpc) !== 0)) return
+  if (deliverable() === 0) return
   const thread = storedRecord()
-  if (thread === undefined) {
-    deliverAll()
-    return
-  }
-  interrupted.thread = thread
-  try {
-    withoutThread(deliverAll)
-  } finally {
-    interrupted.thread = undefined
-  }
+  if (thread === undefined) deliverAll()
+  else interruptThread(thread, deliverAll)
 }
 
 function deliverAll(): void {
-  const { pcr } = cpu
-  for (;;) {
-    const pending = read32(pcr + Pcr.Pending)
-    if ((pending & Pending.Freeze) !== 0) throwStopped()
-    const irql = read32(pcr + Pcr.Irql)
-    const floor = irql < DISPATCH_LEVEL ? DISPATCH_LEVEL : irql
-    const levels = levelsAbove(pending, floor)
-    if (levels !== 0) takeLevel(floor + 32 - Math.clz32(levels), irql)
-    else if (irql < DISPATCH_LEVEL && (pending & Pending.Dpc) !== 0) drainDpcs()
-    else return
+  for (let bits = deliverable(); bits !== 0; bits = deliverable()) {
+    if ((read32(cpu.pcr + Pcr.Pending) & Pending.Freeze) !== 0) throwStopped()
+    const highest = 31 - Math.clz32(bits)
+    if (highest > LEVEL_BITS) takeLevel(highest - LEVEL_BITS)
+    else drainDpcs()
   }
 }
+/** The bit of level L is this one and L. */
+const LEVEL_BITS = 16
 
-/** Takes the interrupts of one level; the IRQL goes back to `irql` behind them. */
-function takeLevel(level: number, irql: number): void {
+/** Takes the interrupts of one level; the IRQL goes back behind them. */
+function takeLevel(level: number): void {
   const { pcr } = cpu
+  const irql = read32(pcr + Pcr.Irql)
   // The bit goes first: a request that comes from here on sets it again.
   clearPending(levelBit(level))
   write32(pcr + Pcr.Irql, level)
@@ -91,7 +79,7 @@ export function pass(): boolean {
 /** Whether this processor has something to do at PASSIVE_LEVEL. */
 export function isBusy(): boolean {
   const { pcr } = cpu
-  return (read32(pcr + Pcr.Pending) & ~(Pending.Lockstep | Pending.Suspend)) !== 0 || hasDpcs()
+  return (read32(pcr + Pcr.Pending) & ~(Pending.Lockstep | Pending.Suspend | Pending.Beat)) !== 0 || hasDpcs()
 }
 
 /** Low importance DPCs wait until now. */

@@ -8,14 +8,19 @@
  * the object does so under the same lock. The signaller moves the thread to its processor's ready list and then sets
  * that processor's ready bit; the processor clears the bit before it looks at the list (`resumeReady`).
  */
-import { initializeList, insertTail, isEmpty, removeEntry } from '../rtl/list.ts'
-import { read16, read32, read8, write32, write8 } from '../mm/access.ts'
+import * as list from '../rtl/list.ts'
+import * as access from '../mm/access.ts'
 import { STATUS_ABANDONED, STATUS_MUTANT_LIMIT_EXCEEDED } from '../rtl/status.ts'
 import { raiseStatus } from './exception.ts'
 import { KMUTANT, KSEMAPHORE, KTHREAD, KWAIT_BLOCK, ObjectType, ThreadState, DISPATCHER_HEADER } from './layouts.ts'
-import { Machine, Pcr, pcrOf, Pending, requestProcessor } from './pcr.ts'
+import * as kpcr from './pcr.ts'
 import { acquireWord, releaseWord } from './spin.ts'
 import { removeTimer } from './timerqueue.ts'
+
+// Looked up once: an imported name is looked up at each use (decision 0041).
+const { initializeList, insertTail, isEmpty, removeEntry } = list
+const { read16, read32, read8, write32, write8 } = access
+const { Machine, Pcr, pcrOf, Pending, requestProcessor } = kpcr
 
 const { Type, SignalState, WaitListHead, Size } = DISPATCHER_HEADER.offsets
 const { OwnerThread, MutantListEntry, Abandoned, ApcDisable } = KMUTANT.offsets

@@ -4,28 +4,23 @@
  * A DPC is in at most one queue: whoever changes its DpcData from 0 to a KPCR queues it there. Each processor's queue
  * has a lock; the holder passes no interruption point.
  */
-import {
-  atomicAdd,
-  atomicCompareExchange,
-  atomicStore,
-  read16,
-  read32,
-  read8,
-  readU32,
-  write16,
-  write32,
-  write8,
-} from '../mm/access.ts'
-import { ports } from '../ports/ports.ts'
-import { insertHead, insertTail, isEmpty, removeEntry } from '../rtl/list.ts'
+import * as access from '../mm/access.ts'
+import * as plugged from '../ports/ports.ts'
+import * as list from '../rtl/list.ts'
 import { checkPvoid, type Pvoid, pvoidOf, storePvoid, type Synchronous } from '../rtl/struct.ts'
 import { BugCode } from './bugcodes.ts'
 import { bugCheck, escapedException } from './bugcheck.ts'
 import { routineId, routineOf } from './image.ts'
 import { KDPC, ObjectType } from './layouts.ts'
-import { delivery, DISPATCH_LEVEL, point } from './level.ts'
-import { clearPending, cpu, Pcr, pcrOf, Pending, requestProcessor, setPending } from './pcr.ts'
+import { deliverable, delivery, DISPATCH_LEVEL, point } from './level.ts'
+import * as kpcr from './pcr.ts'
 import { acquireWord, releaseWord } from './spin.ts'
+
+// Looked up once: an imported name is looked up at each use (decision 0041).
+const { atomicAdd, atomicCompareExchange, atomicStore, read32, write16, write32, write8 } = access
+const { ports } = plugged
+const { insertHead, insertTail, isEmpty, removeEntry } = list
+const { clearPending, cpu, Pcr, pcrOf, Pending, requestProcessor, setPending } = kpcr
 
 export const LowImportance = 0
 export const MediumImportance = 1
@@ -90,22 +85,29 @@ export function KeInsertQueueDpc(Dpc: KDPC, SystemArgument1_: Pvoid, SystemArgum
 export function queueDpc(dpc: number, argument1: Pvoid, argument2: Pvoid): boolean {
   checkPvoid(argument1)
   checkPvoid(argument2)
-  const target = read16(dpc + TARGET)
+  const head = read32(dpc) // Type, Importance and Number
+  const target = head >>> 16
   const processor = target === 0 ? cpu.number : target - MAXIMUM_PROCESSORS
   const pcr = pcrOf(processor)
   acquireWord(pcr + Pcr.DpcLock)
-  const isFree = cpu.multiprocessor ? atomicCompareExchange(dpc + DpcData, 0, pcr) === 0 : read32(dpc + DpcData) === 0
+  const isFree = claim(dpc + DpcData, pcr)
   if (isFree) {
-    if (!cpu.multiprocessor) write32(dpc + DpcData, pcr)
     storePvoid(dpc + SystemArgument1, argument1)
     storePvoid(dpc + SystemArgument2, argument2)
-    const link = dpc + DpcListEntry
-    if (read8(dpc + Importance) === HighImportance) insertHead(pcr + Pcr.DpcQueue, link)
-    else insertTail(pcr + Pcr.DpcQueue, link)
+    if (((head >> 8) & 0xff) === HighImportance) insertHead(pcr + Pcr.DpcQueue, dpc + DpcListEntry)
+    else insertTail(pcr + Pcr.DpcQueue, dpc + DpcListEntry)
     write32(pcr + Pcr.DpcDepth, read32(pcr + Pcr.DpcDepth) + 1)
   }
   releaseWord(pcr + Pcr.DpcLock)
-  if (isFree) kick(processor, pcr, read8(dpc + Importance))
+  if (isFree) kick(processor, pcr, (head >> 8) & 0xff)
+  return isFree
+}
+
+/** Whether the DPC was in no queue: now it is in that of `pcr`. */
+function claim(queue: number, pcr: number): boolean {
+  if (cpu.multiprocessor) return atomicCompareExchange(queue, 0, pcr) === 0
+  const isFree = read32(queue) === 0
+  if (isFree) write32(queue, pcr)
   return isFree
 }
 
@@ -156,11 +158,10 @@ export function drainDpcs(): void {
   write32(pcr + Pcr.Irql, DISPATCH_LEVEL)
   write32(pcr + Pcr.DpcActive, 1)
   let count = 0
-  for (; count < DPCS_PER_DRAIN; count++) {
-    const dpc = takeFirst(pcr)
-    if (dpc === 0) break
-    runDpc(pcr, dpc)
-    if (read32(pcr + Pcr.Pending) !== 0) delivery.deliver()
+  while (count < DPCS_PER_DRAIN && !isEmpty(pcr + Pcr.DpcQueue)) {
+    if (!runFirst(pcr)) break
+    count += 1
+    if (deliverable() !== 0) delivery.deliver()
   }
   if (count === DPCS_PER_DRAIN) clearPending(Pending.Dpc) // the pass that is scheduled below looks at the queue itself
   write32(pcr + Pcr.DpcActive, 0)
@@ -170,42 +171,68 @@ export function drainDpcs(): void {
   if (hasDpcs()) ports.processor.schedulePass()
 }
 
-/** What a run needs of the DPC, copied while the lock is held: from then on the DPC may be queued again. */
-const taken = { routine: 0, context: 0, contextType: 0, first: 0, firstType: 0, second: 0, secondType: 0 }
-
-function takeFirst(pcr: number): number {
+/** Runs the first DPC of the queue; false when somebody else has taken it. */
+function runFirst(pcr: number): boolean {
+  const lock = pcr + Pcr.DpcLock
   const head = pcr + Pcr.DpcQueue
-  if (isEmpty(head)) return 0
-  acquireWord(pcr + Pcr.DpcLock)
-  const dpc = isEmpty(head) ? 0 : read32(head) - DpcListEntry
-  if (dpc !== 0) {
-    taken.routine = read32(dpc + DeferredRoutine)
-    taken.context = readU32(dpc + DeferredContext)
-    taken.contextType = readU32(dpc + DeferredContext + 4)
-    taken.first = readU32(dpc + SystemArgument1)
-    taken.firstType = readU32(dpc + SystemArgument1 + 4)
-    taken.second = readU32(dpc + SystemArgument2)
-    taken.secondType = readU32(dpc + SystemArgument2 + 4)
-    unlink(pcr, dpc)
+  acquireWord(lock)
+  if (isEmpty(head)) {
+    releaseWord(lock)
+    return false
   }
-  releaseWord(pcr + Pcr.DpcLock)
-  return dpc
-}
-
-function runDpc(pcr: number, dpc: number): void {
-  const routine = routineOf(taken.routine)
-  const context = pvoidOf(taken.context, taken.contextType)
-  const first = pvoidOf(taken.first, taken.firstType)
-  const second = pvoidOf(taken.second, taken.secondType)
+  // What the run needs is read while the lock is held: from then on the DPC may be queued again.
+  const dpc = read32(head) - DpcListEntry
+  const id = read32(dpc + DeferredRoutine)
+  const address = read32(dpc + DeferredContext)
+  const type = read32(dpc + DeferredContext + 4)
+  const first = read32(dpc + SystemArgument1)
+  const firstType = read32(dpc + SystemArgument1 + 4)
+  const second = read32(dpc + SystemArgument2)
+  const secondType = read32(dpc + SystemArgument2 + 4)
+  unlink(pcr, dpc)
+  releaseWord(lock)
+  const routine = routineOf(id)
+  const { view, context } = knownOf(dpc, address, type)
   write32(pcr + Pcr.Dpcs, read32(pcr + Pcr.Dpcs) + 1)
-  if (ports.trace !== null) ports.trace.event(TRACE_DPC, dpc, taken.routine)
+  if (ports.trace !== null) ports.trace.event(TRACE_DPC, dpc, id)
   try {
-    routine(new KDPC(dpc), context, first, second)
+    routine(view, context, argumentOf(first, firstType), argumentOf(second, secondType))
   } catch (error) {
     escapedException(error, `DPC routine ${routine.name}`)
   }
   if (read32(pcr + Pcr.Irql) !== DISPATCH_LEVEL) changedIrql(routine.name, pcr)
+  return true
 }
+
+const argumentOf = (value: number, type: number): Pvoid =>
+  type === 0 && value === 0 ? null : pvoidOf(value >>> 0, type >>> 0)
+
+/** What this processor knows of a DPC: the views that its routine is called with. */
+interface Known {
+  dpc: number
+  /** The two words of DeferredContext. */
+  address: number
+  type: number
+  view: KDPC
+  context: Pvoid
+}
+
+/** By address, as far as places differ. */
+const known: (Known | undefined)[] = Array.from({ length: 256 }, () => undefined)
+const placeOf = (dpc: number): number => (dpc >> 4) & 255
+
+function knownOf(dpc: number, address: number, type: number): Known {
+  const found = known[placeOf(dpc)]
+  const isSame = found !== undefined && found.dpc === dpc && found.address === address && found.type === type
+  return isSame ? found : knownAnew(dpc, address, type)
+}
+
+function knownAnew(dpc: number, address: number, type: number): Known {
+  const fresh = { dpc, address, type, view: new KDPC(dpc), context: pvoidOf(address >>> 0, type >>> 0) }
+  known[placeOf(dpc)] = fresh
+  return fresh
+}
+
 const TRACE_DPC = 3
 
 function changedIrql(name: string, pcr: number): never {

@@ -1,10 +1,14 @@
 /** Events (KEVENT): a state that threads wait for. */
-import { read32, read8, write32, write8 } from '../mm/access.ts'
+import * as access from '../mm/access.ts'
 import { initializeHeader, lockDispatcher, serveWaiters, unlockDispatcher } from './dispatcher.ts'
 import { DISPATCHER_HEADER, KEVENT, KTHREAD } from './layouts.ts'
 import { APC_LEVEL, DISPATCH_LEVEL, enter, point, raiseIrql, SYNCH_LEVEL } from './level.ts'
-import { cpu } from './pcr.ts'
+import * as kpcr from './pcr.ts'
 import { currentThread } from './thread.ts'
+
+// Looked up once: an imported name is looked up at each use (decision 0041).
+const { read32, read8, write32, write8 } = access
+const { cpu } = kpcr
 
 /** EVENT_TYPE */
 export const NotificationEvent = 0

@@ -16,7 +16,8 @@ import { cpu } from './pcr.ts'
 
 export type Routine = (...args: any[]) => any
 
-const ROUTINES_PER_IMAGE = 4096
+const ROUTINE_BITS = 12
+const ROUTINES_PER_IMAGE = 1 << ROUTINE_BITS
 const ROUTINE_ID = Symbol('routine id')
 type Registered = Routine & { [ROUTINE_ID]?: number }
 
@@ -29,6 +30,8 @@ interface Image {
   readonly name: string
   readonly url: string
   readonly routines: Routine[]
+  /** `routines` while it is loaded, none afterwards. */
+  callable: readonly Routine[]
   /** What it exports as `globals()`, and where they are. */
   readonly globals: readonly Globals[]
   isLoaded: boolean
@@ -72,7 +75,7 @@ export function registerImage(
     ;(value as Registered)[ROUTINE_ID] = number * ROUTINES_PER_IMAGE + functions.length
     functions.push(value as Routine)
   }
-  images[number] = { name, url, routines: functions, globals, isLoaded: true }
+  images[number] = { name, url, routines: functions, callable: functions, globals, isLoaded: true }
   return globals.map(({ address }) => address)
 }
 
@@ -113,6 +116,7 @@ export function retireImage(number: number): void {
   const image = images[number]
   if (image === undefined || !image.isLoaded) return
   image.isLoaded = false
+  image.callable = []
   unbindGlobals(image)
   if (cpu.number === 0) for (const { address } of image.globals) free(address, 'Glob')
 }
@@ -129,7 +133,7 @@ export function forgetImages(): void {
 }
 
 /** The number of the image that has `routine`, for finding the driver that owns an object. */
-export const imageOfRoutine = (id: number): number => Math.floor(id / ROUTINES_PER_IMAGE)
+export const imageOfRoutine = (id: number): number => id >>> ROUTINE_BITS
 
 /** The id of a routine that the kernel is to call. Throws when it is no export of a loaded image. */
 export function routineId(routine: Routine): number {
@@ -164,12 +168,16 @@ function registerLocal(routine: Routine): number {
 
 /** The function with that id. */
 export function routineOf(id: number): Routine {
-  if (id < ROUTINES_PER_IMAGE) return kernelRoutines[id] as Routine
+  const image = id >>> ROUTINE_BITS
+  const routines = image === 0 ? kernelRoutines : images[image]?.callable
+  return routines?.[id & (ROUTINES_PER_IMAGE - 1)] ?? otherRoutine(id)
+}
+
+/** A local routine, or one of an image that is not loaded any more. */
+function otherRoutine(id: number): Routine {
   const number = imageOfRoutine(id)
   if (number >= LOCAL_IMAGE) return localRoutines[id - LOCAL_IMAGE * ROUTINES_PER_IMAGE] as Routine
-  const image = images[number]
-  if (image === undefined || !image.isLoaded) calledAfterUnload(id, image)
-  return image.routines[id % ROUTINES_PER_IMAGE] as Routine
+  return calledAfterUnload(id, images[number])
 }
 
 function calledAfterUnload(id: number, image: Image | undefined): never {

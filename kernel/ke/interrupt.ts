@@ -5,24 +5,13 @@
  * holds it at the vector's level, who changes the chain holds it at HIGH_LEVEL. So when a disconnect returns, the ISR
  * does not run and will not be called.
  */
-import {
-  atomicExchange,
-  atomicLoad,
-  atomicOr,
-  atomicStore,
-  read32,
-  read8,
-  readF64,
-  readU32,
-  write32,
-  write8,
-  writeF64,
-} from '../mm/access.ts'
+import * as access from '../mm/access.ts'
 import type { Memory } from '../mm/memory.ts'
+import * as memory from '../mm/memory.ts'
 import { allocate } from '../mm/pool.ts'
 import { Line, LineState, Post } from '../ports/device.ts'
-import { ports } from '../ports/ports.ts'
-import { initializeList, insertTail, isEmpty, removeEntry } from '../rtl/list.ts'
+import * as plugged from '../ports/ports.ts'
+import * as list from '../rtl/list.ts'
 import { type Pvoid, pvoidOf, type Synchronous } from '../rtl/struct.ts'
 import { BugCode } from './bugcodes.ts'
 import { bugCheck, escapedException } from './bugcheck.ts'
@@ -30,10 +19,17 @@ import { type Routine, routineOf } from './image.ts'
 import { KINTERRUPT } from './layouts.ts'
 import { currentIrql, HIGH_LEVEL, type KIRQL, levelName, lowerIrql, point, raiseIrql } from './level.ts'
 import { synchronizePassively, wakePassiveService } from './passive.ts'
-import { cpu, levelBit, Machine, Pcr, pcrOf, requestProcessor } from './pcr.ts'
+import * as kpcr from './pcr.ts'
 import { acquireWord, releaseWord } from './spin.ts'
 import { acquireLock, releaseLock } from './spinlock.ts'
 import { post } from './wire.ts'
+
+// Looked up once: an imported name is looked up at each use (decision 0041).
+const { atomicLoad, atomicOr, atomicStore, read32, read8, readF64, readU32, write32, write8, writeF64 } = access
+const { mem } = memory
+const { ports } = plugged
+const { initializeList, insertTail, isEmpty, removeEntry } = list
+const { cpu, levelBit, Machine, Pcr, pcrOf, requestProcessor } = kpcr
 
 export const LevelSensitive = 0
 export const Latched = 1
@@ -101,17 +97,24 @@ export function vectorRequest(
 
 /** Takes the requests of one level; the IRQL is that level. */
 export function dispatchVectors(level: number): void {
-  for (let group = 0; group < 8; group++) {
-    const word = cpu.pcr + Pcr.Requests + level * 32 + group * 4
-    let bits = read32(word)
-    if (bits === 0) continue
-    if (cpu.multiprocessor) bits = atomicExchange(word, 0)
-    else write32(word, 0)
-    while (bits !== 0) {
-      const lowest = 31 - Math.clz32(bits & -bits)
-      bits &= bits - 1
-      dispatchVector(vectorOf(level, group * 32 + lowest), level)
-    }
+  const { i32 } = mem
+  const first = cpu.word + REQUESTS + level * GROUPS
+  for (let group = 0; group < GROUPS; group++) {
+    if (i32[first + group] !== 0) dispatchGroup(level, group, first + group)
+  }
+}
+const REQUESTS = Pcr.Requests >> 2
+/** Words of requests that a level has. */
+const GROUPS = VECTORS_PER_LEVEL / 32
+
+function dispatchGroup(level: number, group: number, word: number): void {
+  const { i32 } = mem
+  let bits = cpu.multiprocessor ? Atomics.exchange(i32, word, 0) : (i32[word] as number)
+  if (!cpu.multiprocessor) i32[word] = 0
+  while (bits !== 0) {
+    const lowest = 31 - Math.clz32(bits & -bits)
+    bits &= bits - 1
+    dispatchVector(vectorOf(level, group * 32 + lowest), level)
   }
 }
 
@@ -122,24 +125,29 @@ interface Served {
   interrupt: KINTERRUPT
   context: Pvoid
 }
-const served = new Map<number, Served>()
+/** By address, as far as places differ. */
+const served: (Served | undefined)[] = Array.from({ length: 256 }, () => undefined)
+const placeOf = (interrupt: number): number => (interrupt >> 4) & 255
 
 /** Forgets what was known of interrupt objects: another machine begins. */
 export function forgetInterrupts(): void {
-  served.clear()
+  served.fill(undefined)
 }
 
 export function servedOf(interrupt: number): Served {
-  const known = served.get(interrupt)
+  const known = served[placeOf(interrupt)]
+  return known !== undefined && known.id === read32(interrupt + K.Id) ? known : servedAnew(interrupt)
+}
+
+function servedAnew(interrupt: number): Served {
   const id = read32(interrupt + K.Id)
-  if (known !== undefined && known.id === id) return known
   const fresh = {
     id,
     routine: routineOf(read32(interrupt + K.ServiceRoutine)),
     interrupt: new KINTERRUPT(interrupt),
     context: pvoidOf(readU32(interrupt + K.ServiceContext), readU32(interrupt + K.ServiceContext + 4)),
   }
-  served.set(interrupt, fresh)
+  served[placeOf(interrupt)] = fresh
   return fresh
 }
 
@@ -164,7 +172,7 @@ function dispatchVector(vector: number, level: number): void {
     isClaimed = read32(first) === head ? serveAlone(first - K.ListEntry, entry) : serveChain(head, entry)
     write32(pcr + Pcr.Irql, level)
   }
-  endInterrupt(entry, isClaimed)
+  if (read32(entry + Vector.Lines) !== 0) endInterrupt(entry, isClaimed)
   countClaim(entry, vector, isClaimed)
   releaseWord(entry + Vector.Lock)
 }
@@ -292,10 +300,11 @@ export function isConnected(entry: number): boolean {
 
 /** A vector that nobody claims again and again is masked, and says so. */
 export function countClaim(entry: number, vector: number, isClaimed: boolean): void {
-  if (isClaimed) {
-    write32(entry + Vector.Unclaimed, 0)
-    return
-  }
+  if (isClaimed) write32(entry + Vector.Unclaimed, 0)
+  else countUnclaimed(entry, vector)
+}
+
+function countUnclaimed(entry: number, vector: number): void {
   const count = read32(entry + Vector.Unclaimed) + 1
   write32(entry + Vector.Unclaimed, count)
   if (count !== STORM || read32(entry + Vector.IsMasked) !== 0) return

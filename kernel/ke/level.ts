@@ -5,15 +5,22 @@
  * stopped between two instructions: a processor takes interrupts where it calls `point`, that is in every kernel
  * call, and where it lowers its IRQL.
  */
-import { read32, write32 } from '../mm/access.ts'
-import { ports } from '../ports/ports.ts'
+import * as access from '../mm/access.ts'
+import * as memory from '../mm/memory.ts'
+import * as plugged from '../ports/ports.ts'
 import type { Out } from '../rtl/ref.ts'
 import { BugCode } from './bugcodes.ts'
 import { bugCheck, throwStopped } from './bugcheck.ts'
-import { cpu, Pcr, Pending } from './pcr.ts'
+import * as kpcr from './pcr.ts'
 import { setThreadIrql, threadIrql } from './thread.ts'
 
 export type { Out } from '../rtl/ref.ts'
+
+// Looked up once: an imported name is looked up at each use (decision 0041).
+const { read32, write32 } = access
+const { mem } = memory
+const { ports } = plugged
+const { clearPending, cpu, levelBit, Pcr, Pending } = kpcr
 
 export type KIRQL = number
 
@@ -39,69 +46,101 @@ export const delivery: { deliver: () => void; checkSuspended: () => void } = {
   checkSuspended: () => {},
 }
 
+// The words that every kernel call touches, counted from `cpu.word`. What is written in terms of them is short enough
+// for V8 to put it into its callers, and those into theirs.
+const IRQL = Pcr.Irql >> 2
+const PENDING = Pcr.Pending >> 2
+
 export function currentIrql(): KIRQL {
-  const level = read32(cpu.pcr + Pcr.Irql)
+  const level = mem.i32[cpu.word + IRQL] as number
   return level >= DISPATCH_LEVEL ? level : threadIrql()
 }
 
 /** An interruption point: every kernel call begins with one. */
 export function point(): void {
-  const pcr = cpu.pcr
-  const beat = read32(pcr + Pcr.Heartbeat) + 1
-  write32(pcr + Pcr.Heartbeat, beat)
-  if ((beat & POINTS_PER_LOOK) === 0) ports.clock.poll()
-  if (read32(pcr + Pcr.Pending) !== 0) attend()
+  cpu.points -= 1
+  if (cpu.points < 0 || mem.i32[cpu.word + PENDING] !== 0) attend()
 }
 
-/** A thread that never waits still looks at the clock now and then: once in this many points, plus one. */
-const POINTS_PER_LOOK = 1023
+/** A thread that never waits still looks at the clock now and then: once in so many points. */
+const POINTS_PER_LOOK = 1024
 
 /** Looks at what is pending: a stop, a hand-over, a forgotten `await`, interrupts, DPCs. */
 export function attend(): void {
+  if (cpu.points < 0) {
+    cpu.points = POINTS_PER_LOOK
+    ports.clock.poll()
+  }
+  if ((read32(cpu.pcr + Pcr.Pending) & FOR_THE_CODE) !== 0) attendCode()
+  if (deliverable() !== 0) delivery.deliver()
+}
+
+/** Pending bits that are no interrupts: something is wanted of the code that runs. */
+const FOR_THE_CODE = Pending.Freeze | Pending.Lockstep | Pending.Suspend | Pending.Beat
+
+function attendCode(): void {
   const pending = read32(cpu.pcr + Pcr.Pending)
+  if ((pending & Pending.Beat) !== 0) beat()
   if ((pending & Pending.Freeze) !== 0) throwStopped()
   if ((pending & Pending.Lockstep) !== 0) ports.processor.step(1)
   if ((pending & Pending.Suspend) !== 0) delivery.checkSuspended()
-  delivery.deliver()
+}
+
+/** The pending bits that are taken at each IRQL: device interrupts above it, and DPCs below DISPATCH_LEVEL. */
+const TAKEN_AT = Int32Array.from({ length: HIGH_LEVEL + 1 }, (_, irql) => {
+  const levels = Array.from({ length: HIGH_LEVEL + 1 }, (__, level) => level)
+  const above = levels.filter((level) => level > Math.max(irql, DISPATCH_LEVEL))
+  return above.reduce((bits, level) => bits | levelBit(level), irql < DISPATCH_LEVEL ? Pending.Dpc : 0)
+})
+
+/** What is pending that the processor takes at its IRQL, as bits. */
+export const deliverable = (): number =>
+  (mem.i32[cpu.word + PENDING] as number) & (TAKEN_AT[mem.i32[cpu.word + IRQL] as number] as number)
+
+/** The processor lives: whoever watches it sees the count change. */
+function beat(): void {
+  clearPending(Pending.Beat)
+  write32(cpu.pcr + Pcr.Heartbeat, read32(cpu.pcr + Pcr.Heartbeat) + 1)
 }
 
 /** Raises to `newIrql` and gives back the level before. Never delivers. */
 export function raiseIrql(newIrql: KIRQL): KIRQL {
-  const word = cpu.pcr + Pcr.Irql
-  const level = read32(word)
-  if (level >= DISPATCH_LEVEL) {
-    write32(word, newIrql)
-    return level
-  }
-  const before = threadIrql()
-  if (newIrql >= DISPATCH_LEVEL) write32(word, newIrql)
+  const { i32 } = mem
+  const word = cpu.word + IRQL
+  const level = i32[word] as number
+  const before = level >= DISPATCH_LEVEL || cpu.apcLevelThreads === 0 ? level : threadIrql()
+  if (newIrql >= DISPATCH_LEVEL || level >= DISPATCH_LEVEL) i32[word] = newIrql
   else setThreadIrql(newIrql)
   return before
 }
 
 /** Goes back to `newIrql` and delivers what has become deliverable. */
 export function lowerIrql(newIrql: KIRQL): void {
-  const pcr = cpu.pcr
-  if (newIrql >= DISPATCH_LEVEL) {
-    write32(pcr + Pcr.Irql, newIrql)
-  } else {
-    write32(pcr + Pcr.Irql, 0)
-    if (cpu.apcLevelThreads !== 0 || newIrql !== PASSIVE_LEVEL) setThreadIrql(newIrql)
-  }
-  if (read32(pcr + Pcr.Pending) !== 0) attend()
+  const { i32 } = mem
+  const { word } = cpu
+  i32[word + IRQL] = newIrql >= DISPATCH_LEVEL ? newIrql : 0
+  if (newIrql < DISPATCH_LEVEL && (newIrql !== PASSIVE_LEVEL || cpu.apcLevelThreads !== 0)) setThreadIrql(newIrql)
+  if (i32[word + PENDING] !== 0) attend()
 }
 
 /** Bug checks when the caller runs above `highest` (checked build). */
 export function assertIrqlAtMost(highest: KIRQL, routine: string): void {
-  if (!cpu.checked) return
-  const level = read32(cpu.pcr + Pcr.Irql)
-  if (level <= highest && (level >= DISPATCH_LEVEL || highest >= APC_LEVEL || threadIrql() <= highest)) return
-  wrongIrql(BugCode.IRQL_NOT_LESS_OR_EQUAL, highest, routine, `${levelName(highest)} at most`)
+  if (highest !== PASSIVE_LEVEL || cpu.apcLevelThreads === 0) {
+    if ((mem.i32[cpu.word + IRQL] as number) > highest) isTooHigh(highest, routine)
+  } else if (currentIrql() !== PASSIVE_LEVEL) isTooHigh(highest, routine)
+}
+
+function isTooHigh(highest: KIRQL, routine: string): void {
+  if (cpu.checked) wrongIrql(BugCode.IRQL_NOT_LESS_OR_EQUAL, highest, routine, `${levelName(highest)} at most`)
 }
 
 /** Bug checks when the caller runs below `lowest` (checked build). */
 export function assertIrqlAtLeast(lowest: KIRQL, routine: string): void {
-  if (!cpu.checked || read32(cpu.pcr + Pcr.Irql) >= lowest || currentIrql() >= lowest) return
+  if ((mem.i32[cpu.word + IRQL] as number) < lowest) isTooLow(lowest, routine)
+}
+
+function isTooLow(lowest: KIRQL, routine: string): void {
+  if (!cpu.checked || currentIrql() >= lowest) return
   const code = lowest === DISPATCH_LEVEL ? BugCode.IRQL_NOT_DISPATCH_LEVEL : BugCode.IRQL_NOT_GREATER_OR_EQUAL
   wrongIrql(code, lowest, routine, `${levelName(lowest)} at least`)
 }
@@ -113,6 +152,17 @@ function wrongIrql(code: number, expected: number, routine: string, limit: strin
     parameters: [0, irql, 0, expected],
     message: `${routine} may be called at ${limit}, and was called at ${levelName(irql)}`,
   })
+}
+
+/** The beginning of a kernel call that is legal at DISPATCH_LEVEL and below, and raises to it: gives back the level before. */
+export function enterDispatch(routine: string): KIRQL {
+  point()
+  const { i32 } = mem
+  const word = cpu.word + IRQL
+  const level = i32[word] as number
+  if (level > DISPATCH_LEVEL) isTooHigh(DISPATCH_LEVEL, routine)
+  i32[word] = DISPATCH_LEVEL
+  return level !== 0 || cpu.apcLevelThreads === 0 ? level : threadIrql()
 }
 
 /** The beginning of a kernel call that is legal at `highest` and below. */

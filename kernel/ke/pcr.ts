@@ -101,6 +101,7 @@ export const Pcr = {
   Doorbell: 8,
   /** 0 awake, 1 asleep in Atomics.wait, 2 asleep in waitAsync. */
   Sleeping: 12,
+  /** Counts how often the processor has answered `Pending.Beat`. */
   Heartbeat: 16,
   CurrentThread: 20,
   IdleThread: 24,
@@ -133,6 +134,8 @@ export const Pending = {
   Message: 16,
   /** A wait began on this processor: see `thread.ts` for how a forgotten `await` is found. */
   Suspend: 32,
+  /** Somebody asks whether this processor still comes to interruption points. */
+  Beat: 64,
 } as const
 export const levelBit = (level: number): number => 1 << (16 + level)
 
@@ -142,12 +145,16 @@ export const cpu = {
   number: 0,
   count: 1,
   pcr: pcrOf(0),
+  /** The index of `pcr` among the words of the memory: what every kernel call touches is found from here. */
+  word: pcrOf(0) >> 2,
   multiprocessor: false,
   checked: true,
   lockstep: false,
   localRoutines: false,
   /** Threads of this processor at APC_LEVEL: while it is 0, IRQL below DISPATCH_LEVEL is PASSIVE_LEVEL. */
   apcLevelThreads: 0,
+  /** Interruption points to come before the next look at the clock. */
+  points: 0,
 }
 
 /** Sets `bits` in the pending word of `processor` and sees to it that somebody looks. */

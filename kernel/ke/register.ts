@@ -15,7 +15,9 @@ import {
   write16,
   write32,
   write8,
+  zero,
 } from '../mm/access.ts'
+import { mem } from '../mm/memory.ts'
 import { Fifo, Post, RegisterKind, Window, WINDOW_MAGIC, windowOf, WindowState } from '../ports/device.ts'
 import { type NTSTATUS, STATUS_NO_SUCH_DEVICE, STATUS_SUCCESS } from '../rtl/status.ts'
 import { BugCode } from './bugcodes.ts'
@@ -71,6 +73,30 @@ function takeFromFifo(window: number, register: number): number {
     giveCredit(window, register, fifo, (taken + 1) | 0)
     return entry
   }
+}
+
+/** Takes entries of a FIFO of bytes to `to`: as many as lie there without a turn, at most `count` or a quarter of it. */
+function takeBytes(window: number, register: number, fifo: number, to: number, count: number): number {
+  for (;;) {
+    const taken = atomicLoad(fifo + Fifo.Taken)
+    const level = (atomicLoad(fifo + Fifo.Put) - taken) | 0
+    const room = read32(fifo + Fifo.Room)
+    const slot = taken & (room - 1)
+    const part = Math.min(count, level, room - slot, Math.max(room >> 2, 1))
+    if (part === 0) return 0
+    const from = fifo + Fifo.Entries + slot
+    mem.u8.copyWithin(to, from, from + part)
+    if (atomicCompareExchange(fifo + Fifo.Taken, taken, (taken + part) | 0) !== taken) continue
+    giveCredit(window, register, fifo, (taken + part) | 0)
+    return part
+  }
+}
+
+/** The address of the FIFO of bytes that `register` reads; 0 when it is something else. */
+function byteFifoOf(window: number, register: number): number {
+  if (read32(window + Window.State) !== WindowState.Present) return 0
+  const fifo = kindOf(window, register) === RegisterKind.Fifo ? read32(register) : 0
+  return fifo !== 0 && read32(fifo + Fifo.Width) === 1 ? fifo : 0
 }
 
 /**
@@ -198,7 +224,18 @@ export function WRITE_REGISTER_ULONG(Register: number, Value: number): void {
 export function READ_REGISTER_BUFFER_UCHAR(Register: number, Buffer: RegisterBuffer, Count: number): void {
   point()
   const to = addressOf(Buffer)
-  for (let index = 0; index < Count; index++) write8(to + index, readRegister(registerOf(Register, index)))
+  if (Count <= 0) return
+  const window = windowAt(Register, false)
+  const fifo = byteFifoOf(window, Register)
+  if (fifo === 0) {
+    for (let index = 0; index < Count; index++) write8(to + index, readRegister(registerOf(Register, index)))
+    return
+  }
+  let done = 0
+  for (let part = -1; done < Count && part !== 0; done += part) {
+    part = takeBytes(window, Register, fifo, to + done, Count - done)
+  }
+  if (done < Count) zero(to + done, Count - done) // as reads of an empty FIFO do
 }
 
 /**
@@ -234,7 +271,8 @@ export function READ_REGISTER_BUFFER_ULONG(Register: number, Buffer: RegisterBuf
 export function WRITE_REGISTER_BUFFER_UCHAR(Register: number, Buffer: RegisterBuffer, Count: number): void {
   point()
   const from = addressOf(Buffer)
-  for (let index = 0; index < Count; index++) writeRegister(registerOf(Register, index), read8(from + index))
+  const step = Count > 0 ? registerOf(Register, 1) - Register : 0
+  for (let index = 0; index < Count; index++) writeRegister(Register + index * step, read8(from + index))
 }
 
 /**

@@ -7,18 +7,26 @@
  * ones, whose holders take no other: a DPC queue's, the pool's, a board's ring's. The locks of ob, io and ex come
  * before the pool's, and are held while nothing else is taken.
  */
-import { atomicCompareExchange, atomicStore, read32 } from '../mm/access.ts'
-import { ports } from '../ports/ports.ts'
+import * as access from '../mm/access.ts'
+import * as plugged from '../ports/ports.ts'
 import { throwStopped } from './bugcheck.ts'
 import { attend } from './level.ts'
-import { cpu, Pcr, Pending } from './pcr.ts'
+import * as kpcr from './pcr.ts'
+
+// Looked up once: an imported name is looked up at each use (decision 0041).
+const { atomicCompareExchange, atomicStore, read32 } = access
+const { ports } = plugged
+const { cpu, Pcr, Pending } = kpcr
 
 /**
  * Takes a lock of the kernel's own. The holder passes no interruption point, so that no code of this processor
  * can want the lock meanwhile; the wait takes no interrupts, since what is guarded is a few words.
  */
 export function acquireWord(lock: number): void {
-  if (!cpu.multiprocessor || atomicCompareExchange(lock, 0, 1) === 0) return
+  if (cpu.multiprocessor && atomicCompareExchange(lock, 0, 1) !== 0) waitForWord(lock)
+}
+
+function waitForWord(lock: number): void {
   for (let round = 0; ; round++) {
     if (read32(lock) === 0 && atomicCompareExchange(lock, 0, 1) === 0) return
     leaveIfFrozen()

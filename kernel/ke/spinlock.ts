@@ -5,8 +5,9 @@
  * The word: 0 free. Held, it is the address of the holding thread with bit 0 set on a checked build, 1 on a free
  * one; on a free uniprocessor build it stays 0, since raising the IRQL is the whole lock there.
  */
-import { atomicAdd, atomicCompareExchange, atomicStore, read32, write32 } from '../mm/access.ts'
-import { ports } from '../ports/ports.ts'
+import * as access from '../mm/access.ts'
+import * as memory from '../mm/memory.ts'
+import * as plugged from '../ports/ports.ts'
 import { LONG, struct, ULONG } from '../rtl/struct.ts'
 import { BugCode } from './bugcodes.ts'
 import { bugCheck } from './bugcheck.ts'
@@ -16,6 +17,7 @@ import {
   currentIrql,
   DISPATCH_LEVEL,
   enter,
+  enterDispatch,
   type KIRQL,
   lowerIrql,
   type Out,
@@ -24,9 +26,15 @@ import {
   raiseIrql,
   SYNCH_LEVEL,
 } from './level.ts'
-import { cpu, Pcr } from './pcr.ts'
+import * as kpcr from './pcr.ts'
 import { spinForWord } from './spin.ts'
 import { currentThread } from './thread.ts'
+
+// Looked up once: an imported name is looked up at each use (decision 0041).
+const { atomicAdd, atomicCompareExchange, atomicStore, read32, write32 } = access
+const { mem } = memory
+const { ports } = plugged
+const { cpu, Pcr } = kpcr
 
 /** One word, wherever the driver has room for it: a field `lock: KSPIN_LOCK` of its extension. */
 export const KSPIN_LOCK = struct('KSPIN_LOCK', { Lock: ULONG })
@@ -44,27 +52,34 @@ const holderMark = (): number => (cpu.checked ? currentThread() | 1 : 1)
 
 /** Takes the lock at `word`; the caller is at the lock's IRQL. */
 export function acquireLock(word: number): void {
-  if (isFreeUniprocessor()) return
-  const mark = holderMark()
-  const holder = atomicCompareExchange(word, 0, mark)
-  if (holder !== 0) waitForLock(word, mark, holder)
+  if (cpu.multiprocessor) {
+    takeWord(word, holderMark())
+  } else {
+    if (!cpu.checked) return
+    // Nobody comes between the look and the change.
+    const { i32 } = mem
+    if (i32[word >> 2] !== 0) alreadyOwned(word)
+    i32[word >> 2] = currentThread() | 1
+  }
   if (cpu.checked) recordHeld(word)
+}
+
+function takeWord(word: number, mark: number): void {
+  const holder = Atomics.compareExchange(mem.i32, word >> 2, 0, mark)
+  if (holder === 0) return
+  if (cpu.checked && holder === mark) alreadyOwned(word)
+  spinForWord(word, mark)
 }
 
 /** Gives back the lock at `word`; the IRQL stays. */
 export function releaseLock(word: number): void {
-  if (isFreeUniprocessor()) return
+  const { i32 } = mem
   if (cpu.checked) {
-    if (read32(word) !== holderMark()) notOwned(word)
+    if (i32[word >> 2] !== (currentThread() | 1)) notOwned(word)
     forgetHeld(word)
   }
-  atomicStore(word, 0)
-}
-
-function waitForLock(word: number, mark: number, holder: number): void {
-  // On one processor the holder cannot run before this code does: nobody will ever give the lock back.
-  if (cpu.checked && (holder === mark || !cpu.multiprocessor)) alreadyOwned(word)
-  spinForWord(word, mark)
+  if (cpu.multiprocessor) Atomics.store(i32, word >> 2, 0)
+  else if (cpu.checked) i32[word >> 2] = 0
 }
 
 export function alreadyOwned(word: number): never {
@@ -85,10 +100,15 @@ export function notOwned(word: number): never {
 
 /** Keeps the list of held locks in the KPCR, for the crash record and for `await` checks. */
 export function recordHeld(word: number): void {
-  const count = read32(cpu.pcr + Pcr.HeldLockCount)
-  if (count < 32) write32(cpu.pcr + Pcr.HeldLocks + count * 4, word)
-  write32(cpu.pcr + Pcr.HeldLockCount, count + 1)
+  const { i32 } = mem
+  const first = cpu.word + HELD
+  const count = i32[first] as number
+  if (count < MOST_HELD) i32[first + 1 + count] = word
+  i32[first] = count + 1
 }
+/** The word of HeldLockCount, counted from `cpu.word`; HeldLocks follows it. */
+const HELD = Pcr.HeldLockCount >> 2
+const MOST_HELD = 32
 
 /** Whether this processor holds the lock at `word`, as far as the list of held locks reaches. */
 export function isHeld(word: number): boolean {
@@ -101,9 +121,16 @@ export function isHeld(word: number): boolean {
 }
 
 export function forgetHeld(word: number): void {
+  const { i32 } = mem
+  const first = cpu.word + HELD
+  const count = i32[first] as number
+  i32[first] = count - 1
+  if (i32[first + count] !== word || count > MOST_HELD) forgetOlder(word, count - 1)
+}
+
+/** It was not the newest: the newest takes its place. */
+function forgetOlder(word: number, last: number): void {
   const { pcr } = cpu
-  const last = read32(pcr + Pcr.HeldLockCount) - 1
-  write32(pcr + Pcr.HeldLockCount, last)
   for (let index = Math.min(last, 31); index >= 0; index--) {
     const slot = pcr + Pcr.HeldLocks + index * 4
     if (read32(slot) !== word) continue
@@ -130,9 +157,8 @@ export function KeInitializeSpinLock(SpinLock: KSPIN_LOCK): void {
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-keacquirespinlock
  */
 export function KeAcquireSpinLock(SpinLock: KSPIN_LOCK, OldIrql: Out<KIRQL>): void {
-  enter(DISPATCH_LEVEL, 'KeAcquireSpinLock')
   // On a free build the level is set even from above (measured, wdm-facts §6).
-  OldIrql.value = raiseIrql(DISPATCH_LEVEL)
+  OldIrql.value = enterDispatch('KeAcquireSpinLock')
   acquireLock(SpinLock.address)
 }
 
@@ -144,8 +170,7 @@ export function KeAcquireSpinLock(SpinLock: KSPIN_LOCK, OldIrql: Out<KIRQL>): vo
  * @see https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-keacquirespinlockraisetodpc
  */
 export function KeAcquireSpinLockRaiseToDpc(SpinLock: KSPIN_LOCK): KIRQL {
-  enter(DISPATCH_LEVEL, 'KeAcquireSpinLockRaiseToDpc')
-  const before = raiseIrql(DISPATCH_LEVEL)
+  const before = enterDispatch('KeAcquireSpinLockRaiseToDpc')
   acquireLock(SpinLock.address)
   return before
 }

@@ -13,7 +13,7 @@ import { routineOf } from './image.ts'
 import { DISPATCHER_HEADER, KTHREAD, KTIMER, ObjectType, ThreadState } from './layouts.ts'
 import { cpu, Machine, Pcr, Root } from './pcr.ts'
 import { abandonMutants, ownsMutexes } from './mutex.ts'
-import { ThreadRecord, threadRecords, threadStore } from './thread.ts'
+import { forgetCurrent, ThreadRecord, threadRecords, threadStore } from './thread.ts'
 import { initializeTimer, TIMEOUT_MARK } from './timer.ts'
 import { NotificationTimer } from './timer.ts'
 
@@ -75,6 +75,7 @@ export function createIdleThread(): void {
   write8(thread + Thread.State, ThreadState.Running)
   write8(thread + Thread.IsSystemThread, 1)
   write32(cpu.pcr + Pcr.IdleThread, thread)
+  forgetCurrent()
 }
 
 /** Begins a thread on this processor; it runs until its first wait. */
@@ -121,6 +122,7 @@ function endThread(record: ThreadRecord, status: number): void {
   const thread = record.address
   if (mayNotEnd(thread)) return
   record.hasEnded = true
+  forgetCurrent()
   threadRecords.delete(thread)
   const irql = read32(thread + Thread.Irql)
   if (irql !== 0) cpu.apcLevelThreads -= irql

@@ -6,14 +6,20 @@
  * the thread's own processor needs (the promise it waits on) is in the record.
  *
  * ISRs and DPCs run without a store, so that a chain of promises started there does not pose as the thread
- * that they interrupted; `cpu.interrupted` tells them which that is.
+ * that they interrupted; they are told which that is.
  */
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
-import { read32, write32 } from '../mm/access.ts'
-import { type Memory, mem } from '../mm/memory.ts'
-import { askerOf } from './asyncframe.ts'
+import * as access from '../mm/access.ts'
+import type { Memory } from '../mm/memory.ts'
+import * as memory from '../mm/memory.ts'
+import { currentFrame, NO_FRAME } from './asyncframe.ts'
 import { KTHREAD } from './layouts.ts'
-import { cpu, Pcr } from './pcr.ts'
+import * as kpcr from './pcr.ts'
+
+// Looked up once: an imported name is looked up at each use (decision 0041).
+const { read32, write32 } = access
+const { mem } = memory
+const { cpu, Pcr } = kpcr
 
 export class ThreadRecord {
   readonly address: number
@@ -40,24 +46,70 @@ export class ThreadRecord {
 /** Carries the record of the thread that runs. */
 export const threadStore = new AsyncLocalStorage<ThreadRecord | undefined>()
 
-const { ask, forget } = askerOf(threadStore)
-/** The record that the store carries to the code that runs. */
-export const storedRecord = ask
-/** Another machine begins, or none: the last record, and with it its machine's memory, can go. */
-export const forgetRecord = forget
-
 /** Was made while no thread ran: what runs in its scope is no thread's, nor is what is started there. */
 const nobody = threadStore.exit(() => new AsyncResource('dirql'))
+
+const nobodyFrame = nobody.runInAsyncScope(currentFrame)
+
 /** Runs `body` without the store of the thread that runs. */
 export const withoutThread = (body: () => void): void => nobody.runInAsyncScope(body)
 
 /** Records of the threads of this processor, by KTHREAD. */
 export const threadRecords = new Map<number, ThreadRecord>()
 
-/** The thread that an ISR or DPC interrupted. */
-export const interrupted: { thread: ThreadRecord | undefined } = { thread: undefined }
+/** What was found out last, and for which frame and memory that holds. */
+const last: {
+  frame: unknown
+  words: Int32Array
+  stored: ThreadRecord | undefined
+  record: ThreadRecord | undefined
+  thread: number
+  /** The thread that an ISR or DPC interrupted. */
+  interrupted: ThreadRecord | undefined
+} = { frame: NO_FRAME, words: mem.i32, stored: undefined, record: undefined, thread: 0, interrupted: undefined }
 
-const { Irql } = KTHREAD.offsets
+/** What was found out holds no more: a thread has ended, or another machine begins. */
+export function forgetCurrent(): void {
+  last.frame = NO_FRAME
+  last.words = NO_WORDS
+  last.stored = undefined
+  last.record = undefined
+}
+const NO_WORDS = new Int32Array(0)
+
+function look(): typeof last {
+  const stored = threadStore.getStore()
+  const record = stored ?? last.interrupted
+  last.stored = stored
+  last.record = record === undefined || record.hasEnded ? undefined : record
+  last.words = mem.i32
+  last.thread = last.record?.memory.i32 === mem.i32 ? last.record.address : read32(cpu.pcr + Pcr.IdleThread)
+  last.frame = currentFrame()
+  return last
+}
+
+/** Runs `body`, the ISRs and DPCs that interrupt the thread of `stored`, without its store. */
+export function interruptThread(stored: ThreadRecord, body: () => void): void {
+  const { frame, record } = last
+  const isKnown = frame === currentFrame() && record === stored
+  last.interrupted = stored
+  // The thread is the same one in there, and behind it.
+  last.stored = undefined
+  last.frame = isKnown ? nobodyFrame : NO_FRAME
+  try {
+    nobody.runInAsyncScope(body)
+  } finally {
+    last.interrupted = undefined
+    const isSame = last.frame === nobodyFrame && last.record === record
+    last.frame = isKnown && isSame ? frame : NO_FRAME
+    last.stored = stored
+  }
+}
+
+/** The record that the store carries to the code that runs. */
+export function storedRecord(): ThreadRecord | undefined {
+  return currentFrame() === last.frame ? last.stored : look().stored
+}
 
 /**
  * The record of the thread that runs, or that was interrupted; undefined on the idle thread.
@@ -66,15 +118,15 @@ const { Irql } = KTHREAD.offsets
  * freed: such code runs on the idle thread.
  */
 export function currentRecord(): ThreadRecord | undefined {
-  const record = storedRecord() ?? interrupted.thread
-  return record === undefined || record.hasEnded ? undefined : record
+  return currentFrame() === last.frame ? last.record : look().record
 }
 
 /** Address of the KTHREAD that runs or was interrupted; the idle thread's when there is none. */
 export function currentThread(): number {
-  const record = currentRecord()
-  return record === undefined || record.memory.buffer !== mem.buffer ? read32(cpu.pcr + Pcr.IdleThread) : record.address
+  return currentFrame() === last.frame && last.words === mem.i32 ? last.thread : look().thread
 }
+
+const { Irql } = KTHREAD.offsets
 
 /** PASSIVE_LEVEL or APC_LEVEL: the part of IRQL that belongs to the thread. */
 export function threadIrql(): number {

@@ -5,8 +5,8 @@
  * behind an `await`. The promise is settled by `resumeReady` on the thread's own processor, whoever signalled the
  * object: so a thread stays on the processor that it was created for.
  */
-import { read32, read8, write16, write32, write8 } from '../mm/access.ts'
-import { ports } from '../ports/ports.ts'
+import * as access from '../mm/access.ts'
+import * as plugged from '../ports/ports.ts'
 import {
   type NTSTATUS,
   STATUS_ABANDONED,
@@ -31,10 +31,15 @@ import {
 } from './dispatcher.ts'
 import { KTHREAD, KWAIT_BLOCK, MAXIMUM_WAIT_OBJECTS, THREAD_WAIT_OBJECTS, ThreadState } from './layouts.ts'
 import { APC_LEVEL, currentIrql, DISPATCH_LEVEL, levelName, lowerIrql, point } from './level.ts'
-import { cpu, Pending, setPending } from './pcr.ts'
+import * as kpcr from './pcr.ts'
 import { currentRecord, currentThread, type ThreadRecord, threadStore } from './thread.ts'
 import { checkTimeout, dueTimeOf, type Timeout } from './time.ts'
 import { insertTimer } from './timerqueue.ts'
+
+// Looked up once: an imported name is looked up at each use (decision 0041).
+const { read32, read8, write16, write32, write8 } = access
+const { ports } = plugged
+const { cpu, Pending, setPending } = kpcr
 
 export { WaitAll, WaitAny }
 export const Executive = 0
@@ -101,8 +106,8 @@ export function KeWaitForMutexObject(
   return KeWaitForSingleObject(Mutex, WaitReason, WaitMode, Alertable, Timeout)
 }
 
-/** The routine that a driver called to wait: the line above it is the driver's. */
-type Caller = (...parameters: never[]) => unknown
+/** The routine that a driver called to wait: the line above it is the driver's. Null where no driver did. */
+type Caller = ((...parameters: never[]) => unknown) | null
 
 /** The wait for one object, by address: for the kernel's own use. */
 export function waitForObject(
@@ -124,6 +129,9 @@ export function waitForObject(
   fillBlock(record.address + Thread.WaitBlocks, record.address, object, STATUS_SUCCESS, WaitAny)
   return block(record, record.address + Thread.WaitBlocks, 1, mode, alertable, timeout, caller)
 }
+
+/** A wait of code that is the kernel's own, and does not forget its `await`: nobody looks for where it began. */
+export const waitUnnoted = (object: number): WaitResult => waitForObject(object, KernelMode, false, null, null)
 
 interface MultipleWait {
   Count: number
@@ -293,7 +301,7 @@ function block(
   linkWaitBlocks(thread, blocks, count)
   unlockDispatcher()
   quantum.waits += 1
-  if (cpu.checked) noteWait(record, caller)
+  if (cpu.checked && caller !== null) noteWait(record, caller)
   return new Promise((resolve) => {
     record.resume = resolve
   })
@@ -304,7 +312,7 @@ const SITES_FIRST = 256
 const SITES_THEN = 64
 
 /** Remembers where the wait began; the next interruption point of the same run of code finds a forgotten `await`. */
-function noteWait(record: ThreadRecord, caller: Caller): void {
+function noteWait(record: ThreadRecord, caller: NonNullable<Caller>): void {
   setPending(Pending.Suspend)
   record.waits += 1
   if (record.waits > SITES_FIRST && record.waits % SITES_THEN !== 0) return

@@ -4,7 +4,10 @@
  *
  * The plain forms are for words that a lock guards, the `atomic…` forms for words that none does.
  */
-import { mem } from './memory.ts'
+import * as memory from './memory.ts'
+
+// Looked up once: an imported name is looked up at each use (decision 0041).
+const { mem } = memory
 
 export const read8 = (address: number): number => mem.u8[address] as number
 export const read16 = (address: number): number => mem.u16[address >> 1] as number

@@ -9,7 +9,7 @@ import { kernelRoutine } from '../ke/image.ts'
 import { currentIrql, PASSIVE_LEVEL } from '../ke/level.ts'
 import { Root } from '../ke/pcr.ts'
 import { acquireWord, releaseWord } from '../ke/spin.ts'
-import { waitForObject } from '../ke/wait.ts'
+import { waitUnnoted } from '../ke/wait.ts'
 import { atomicAdd, read32, write32 } from '../mm/access.ts'
 import { free } from '../mm/pool.ts'
 import { DELETED_OBJECT, HEADER_SIZE, headerField, OBJECT_MANAGER, objectTypeIndex } from './layouts.ts'
@@ -54,7 +54,7 @@ export function initializeReaper(): void {
 /** Start routine of the reaper thread. */
 export const reaperThread = kernelRoutine(async function reaperThread() {
   for (;;) {
-    await waitForObject(manager() + ReaperEvent)
+    await waitUnnoted(manager() + ReaperEvent)
     for (let object = takeDeleted(); object !== 0; ) {
       const next = read32(headerField(object, 'NextDeleted'))
       await objectType(objectTypeIndex(object)).delete?.(object)

@@ -91,10 +91,16 @@ export function putFifo(memory: Memory, fifo: number, entries: ArrayLike<number>
   const mask = memory.i32[(fifo + Fifo.Room) >> 2]! - 1
   const isBytes = memory.i32[(fifo + Fifo.Width) >> 2] === 1
   const first = fifo + Fifo.Entries
-  for (let index = 0; index < count; index++) {
-    const slot = (put + index) & mask
-    if (isBytes) memory.u8[first + slot] = entries[index]!
-    else memory.i32[(first >> 2) + slot] = entries[index]!
+  if (isBytes && entries instanceof Uint8Array) {
+    const straight = Math.min(count, mask + 1 - (put & mask))
+    memory.u8.set(entries.subarray(0, straight), first + (put & mask))
+    memory.u8.set(entries.subarray(straight, count), first)
+  } else {
+    for (let index = 0; index < count; index++) {
+      const slot = (put + index) & mask
+      if (isBytes) memory.u8[first + slot] = entries[index]!
+      else memory.i32[(first >> 2) + slot] = entries[index]!
+    }
   }
   Atomics.store(memory.i32, word, (put + count) | 0)
   return count

@@ -1,6 +1,6 @@
 /**
  * System threads. A thread is an object whose body is its KTHREAD. It has a reference of its own while it runs,
- * dropped behind its end; the reaper then frees it, since it cannot free what it stands on.
+ * dropped behind its end.
  */
 import { workerThreads } from '../ex/workitem.ts'
 import { KTHREAD } from '../ke/layouts.ts'
@@ -44,7 +44,6 @@ export const threadType = registerObjectType({
   },
   userAccess: READ_CONTROL | SYNCHRONIZE,
   waitObject: (thread) => thread,
-  deletesLater: true,
   delete: (thread) => {
     const process = read32(thread + Process)
     if (process !== 0) dereferenceObject(process)

@@ -5,10 +5,13 @@
  * holds the lock that guards it.
  */
 
-import { mem } from '../mm/memory.ts'
+import * as memory from '../mm/memory.ts'
 import { pointer, struct, type View } from './struct.ts'
 
 export * from './slist.ts'
+
+// Looked up once: an imported name is looked up at each use (decision 0041).
+const { mem } = memory
 
 /** A member of a list, or its head. */
 export const LIST_ENTRY = struct('LIST_ENTRY', {

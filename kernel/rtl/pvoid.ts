@@ -1,8 +1,11 @@
 /** PVOID: eight bytes, the address and the type id of what it points to. */
 
-import { mem } from '../mm/memory.ts'
+import * as memory from '../mm/memory.ts'
 import { hex, structOf } from './registry.ts'
 import { classOf, type AnyStruct, type AnyView, type Pvoid } from './types.ts'
+
+// Looked up once: an imported name is looked up at each use (decision 0041).
+const { mem } = memory
 
 export const PVOID_NULL = null
 
@@ -30,8 +33,15 @@ export function loadPvoid(address: number): Pvoid {
 
 /** Stores `value` as the PVOID at `address`. */
 export function storePvoid(address: number, value: Pvoid): void {
-  mem.u32[address >> 2] = value === null ? 0 : typeof value === 'number' ? value : addressOfContext(value)
-  mem.u32[(address >> 2) + 1] = typeIdOfPvoid(value)
+  const { u32 } = mem
+  const word = address >> 2
+  if (value === null || typeof value === 'number') {
+    u32[word] = value ?? 0
+    u32[word + 1] = 0
+  } else {
+    u32[word] = addressOfContext(value)
+    u32[word + 1] = typeIdOfPvoid(value)
+  }
 }
 
 /** Throws where `value` cannot be stored, before a lock is taken under which it will be. */
