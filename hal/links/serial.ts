@@ -122,6 +122,8 @@ class SerialPortLink extends LinkBase implements SerialLink {
   readonly #lines: Required<LineSettings>
   #modem: ModemLines | null = null
   #isLow = false
+  /** What was written since the event loop's last turn. */
+  readonly #parcels: { bytes: Uint8Array; sent: () => void }[] = []
 
   constructor(port: SerialPort, options: SerialOptions, events: LinkEvents) {
     super(events)
@@ -195,9 +197,17 @@ class SerialPortLink extends LinkBase implements SerialLink {
   }
 
   protected transmit(bytes: Uint8Array, sent: () => void): void {
-    this.#port.write(Buffer.from(bytes.buffer), (error) => {
+    this.#parcels.push({ bytes, sent })
+    if (this.#parcels.length === 1) queueMicrotask(() => this.#send())
+  }
+
+  /** What is written in one go is one call of the system: a driver writes its bytes one by one. */
+  #send(): void {
+    const parcels = this.#parcels.splice(0)
+    if (!this.isOpen) return
+    this.#port.write(Buffer.concat(parcels.map(({ bytes }) => bytes)), (error) => {
       // the port's own 'close' comes too, but not always: after an unplug a write may be all that ever fails
-      if (error === null || error === undefined) sent()
+      if (error === null || error === undefined) for (const { sent } of parcels) sent()
       else this.gone(unplugged(error))
     })
   }
