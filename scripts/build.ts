@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { bundleProcessor } from './bundle.ts'
 
 interface Manifest {
   name: string
@@ -32,6 +33,7 @@ const tsc = spawnSync(
   { cwd: root, stdio: 'inherit' },
 )
 if (tsc.status !== 0) process.exit(1)
+await bundleProcessor(dist)
 
 // boards, register maps and firmware images lie beside the code that reads them
 for (const folder of [...include, 'boards']) {
