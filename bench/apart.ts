@@ -1,10 +1,13 @@
 /**
  * Peers run in a thread of their own: what a machine plugs into its thread, such as hooks on promises, would be their
- * cost, too.
+ * cost, too. Those that have devices open run in a process of their own, for their packages cannot bear a thread.
  */
+import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import type { Take } from './benchmark.ts'
+import { answer } from './far.ts'
 
 const RUNNER = new URL('./peers/runner.ts', import.meta.url)
 
@@ -22,10 +25,10 @@ export function apart(file: string, routine: string, argument: unknown): Take {
     thread ??= start()
     thread.ref()
     thread.postMessage({ file, routine, argument } satisfies Errand)
-    const [answer] = (await once(thread, 'message')) as [number | Error]
+    const [told] = (await once(thread, 'message')) as [number | Error]
     thread.unref()
-    if (answer instanceof Error) throw answer
-    return answer
+    if (told instanceof Error) throw told
+    return told
   }
 }
 
@@ -33,4 +36,20 @@ function start(): Worker {
   const worker = new Worker(RUNNER)
   worker.unref()
   return worker
+}
+
+let child: ChildProcess | null = null
+
+/** The same in another process. */
+export function beside(file: string, routine: string, argument: unknown): Take {
+  return async () => {
+    child ??= fork(fileURLToPath(RUNNER), { serialization: 'advanced' })
+    child.ref()
+    child.channel?.ref()
+    child.send({ file, routine, argument } satisfies Errand)
+    const figure = await answer<number>(child)
+    child.unref()
+    child.channel?.unref()
+    return figure
+  }
 }

@@ -12,16 +12,31 @@ export interface Contenders {
   close?: () => Promise<void>
 }
 
+/** What our figure is to be: so many times that of the peer or limit `of`, or so much where there is none. */
+export interface Goal {
+  is: 'least' | 'most'
+  times: number
+  of: string | null
+}
+
+export const atMost = (times: number, of: string | null = null): Goal => ({ is: 'most', times, of })
+export const atLeast = (times: number, of: string | null = null): Goal => ({ is: 'least', times, of })
+
+/** Whether a result meets a goal; null where what it is measured by could not be had. */
+export function meets({ ours, ratios }: Result, { is, times, of }: Goal): boolean | null {
+  const figure = of === null ? ours : ratios[of]
+  if (figure === undefined) return null
+  return is === 'least' ? figure >= times : figure <= times
+}
+
 export interface Benchmark {
   /** `event.two` is chosen by `event`, too. */
   name: string
+  /** Rates (`…/s`) are better when they are higher, all others when they are lower. */
   unit: string
-  /** One line for the table. Every figure is better when it is lower. */
+  /** One line for the table. */
   what: string
-  /** Our figure is to stay at or below this. */
-  most?: number
-  /** Our figure divided by that of the peer or limit of this name is to stay at or below this. */
-  goals?: Record<string, number>
+  goals?: readonly Goal[]
   /** What has to be said of the figure, on the page. */
   remark?: string
   /** How often, where that is not as often as all others. */
@@ -101,6 +116,15 @@ async function takeInTurn(takes: readonly [string, Take][], runs: number): Promi
 export function expectEqual(actual: unknown, expected: unknown, what: string): void {
   if (actual !== expected) throw new Error(`${what} is ${String(actual)} and not ${String(expected)}: no figure`)
 }
+
+/** Rounds a second, of a take that gives nanoseconds a round. */
+export const rate =
+  (take: Take): Take =>
+  async () =>
+    1e9 / (await take())
+
+export const rates = (takes: Record<string, Take>): Record<string, Take> =>
+  Object.fromEntries(Object.entries(takes).map(([name, take]) => [name, rate(take)]))
 
 /** Nanoseconds a round of `body`, which does `rounds` of them. */
 export function timed(rounds: number, body: () => void): number {

@@ -2,7 +2,7 @@
 import { boot, type Machine } from '../machine/index.ts'
 import { apart } from './apart.ts'
 import { baseline } from './baselines.ts'
-import { type Benchmark, expectEqual, timedAsync } from './benchmark.ts'
+import { atLeast, atMost, type Benchmark, expectEqual, rate, rates, timedAsync } from './benchmark.ts'
 import { startPair, takePair } from './pairs.ts'
 
 const DRIVER = new URL('./drivers/events.ts', import.meta.url)
@@ -22,9 +22,9 @@ async function handOver(machine: Machine, rounds: number, sides: [string, object
 export const event: Benchmark[] = [
   {
     name: 'event',
-    unit: 'ns',
-    what: 'hand-over of a named event between two threads of one processor',
-    goals: { 'async-mutex': 1 },
+    unit: '/s',
+    what: 'hand-overs of a named event between two threads of one processor',
+    goals: [atLeast(1, 'async-mutex')],
     async prepare(quick) {
       const rounds = quick ? 10_000 : 100_000
       const machine = await boot()
@@ -33,11 +33,11 @@ export const event: Benchmark[] = [
         ['share', {}, 0],
       ]
       return {
-        ours: () => handOver(machine, rounds, sides),
-        peers: {
+        ours: rate(() => handOver(machine, rounds, sides)),
+        peers: rates({
           'async-mutex': apart('locks', 'asyncMutexHandOver', rounds),
           'async-lock': apart('locks', 'asyncLockHandOver', rounds),
-        },
+        }),
         close: () => machine.shutdown(),
       }
     },
@@ -46,7 +46,7 @@ export const event: Benchmark[] = [
     name: 'event.two',
     unit: 'ns',
     what: 'hand-over of a named event between two processors',
-    goals: { 'Atomics.wait and notify': 2, postMessage: 0.5 },
+    goals: [atMost(2, 'Atomics.wait and notify'), atMost(0.5, 'postMessage')],
     async prepare(quick) {
       const rounds = quick ? 3000 : 20_000
       const machine = await boot({ processors: 2 })

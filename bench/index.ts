@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { Command, CommanderError } from 'commander'
 import { type Benchmark, measure, type Result, Skip } from './benchmark.ts'
 import { boot } from './boot.ts'
+import { bridge } from './bridge.ts'
 import { dpc, irp, timer, wait } from './calls.ts'
 import { event } from './event.ts'
 import { idle } from './idle.ts'
@@ -14,6 +15,7 @@ import { fastmutex, pushlock, resource } from './mutexes.ts'
 import { notify } from './notify.ts'
 import { describeHost, line, page } from './report.ts'
 import { scale } from './scale.ts'
+import { serial } from './serial.ts'
 import { spinlock, synch } from './spinlock.ts'
 import { uno } from './uno.ts'
 
@@ -32,6 +34,8 @@ const ALL: readonly Benchmark[] = [
   ...wait,
   ...irp,
   ...notify,
+  ...serial,
+  ...bridge,
   ...boot,
   ...scale,
   ...uno,

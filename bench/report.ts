@@ -1,6 +1,6 @@
 /** The figures as people read them: lines on a terminal, and a page. */
 import { cpus, release, totalmem, type } from 'node:os'
-import type { Benchmark, Result } from './benchmark.ts'
+import { type Benchmark, type Goal, meets, type Result } from './benchmark.ts'
 
 /** What was measured, on what. */
 export function describeHost(): string {
@@ -19,17 +19,18 @@ function others({ peers, limits, ratios, unit }: Result): string {
     .join('; ')
 }
 
-/** Each goal and whether it holds. */
-function goals({ most, goals: ratios = {} }: Benchmark, result: Result): string {
-  const absolute = most === undefined ? [] : [verdict(result.ours <= most, `≤ ${figure(most, result.unit)}`)]
-  const relative = Object.entries(ratios).flatMap(([name, highest]) => {
-    const ratio = result.ratios[name]
-    return ratio === undefined ? [] : [verdict(ratio <= highest, `≤ ${highest} × ${name}`)]
-  })
-  return [...absolute, ...relative].join('; ')
+/** Each goal and whether it is met. */
+function goals({ goals: all = [] }: Benchmark, result: Result): string {
+  return all
+    .flatMap((goal) => {
+      const isMet = meets(result, goal)
+      return isMet === null ? [] : [`${text(goal, result.unit)}: ${isMet ? 'met' : '**not met**'}`]
+    })
+    .join('; ')
 }
 
-const verdict = (holds: boolean, goal: string): string => `${goal}: ${holds ? 'holds' : 'missed'}`
+const text = ({ is, times, of }: Goal, unit: string): string =>
+  `${is === 'least' ? '≥' : '≤'} ${of === null ? figure(times, unit) : `${times} × ${of}`}`
 
 /** One line of the terminal's table. */
 export function line(benchmark: Benchmark, result: Result): string {

@@ -1,7 +1,7 @@
 /** What a machine costs with few and with many boards, threads, handles and objects. */
 import { boot, type Machine } from '../machine/index.ts'
-import { type Benchmark, type Contenders, expectEqual, timedAsync } from './benchmark.ts'
-import { CHAIN_BOARD } from './drivers/chain.ts'
+import { atMost, type Benchmark, type Contenders, expectEqual, type Goal, timedAsync } from './benchmark.ts'
+import { chainBoard, DEVICE, LINE } from './drivers/chainboard.ts'
 
 const CHAIN = new URL('./drivers/chain.ts', import.meta.url)
 const CROWD = new URL('./drivers/crowd.ts', import.meta.url)
@@ -23,8 +23,8 @@ function sweep<S>(sizes: readonly S[], label: (size: S) => string, take: () => P
   }
 }
 
-const flat = <S>(sizes: readonly S[], label: (size: S) => string): Record<string, number> =>
-  Object.fromEntries(sizes.slice(0, -1).map((size) => [label(size), FLAT]))
+const flat = <S>(sizes: readonly S[], label: (size: S) => string): Goal[] =>
+  sizes.slice(0, -1).map((size) => atMost(FLAT, label(size)))
 
 // Boards.
 
@@ -39,11 +39,11 @@ async function poolBytes(machine: Machine): Promise<number> {
 /** One interrupt goes round all boards; virtual time, so that nobody waits for the wire. */
 async function passRound(machine: Machine, count: number, rounds: number): Promise<number> {
   let interrupts = 0
-  const lines = Array.from({ length: count }, (_, index) => machine.board(`chain-${index}`).model.device('chain'))
+  const lines = Array.from({ length: count }, (_, index) => machine.board(`chain-${index}`).model.device(`${DEVICE}0`))
   const interrupt = (index: number): void => {
     const device = lines[index % count]
     device?.add('COUNT', 1)
-    device?.line('line').pulse()
+    device?.line(LINE).pulse()
   }
   for (const [index, device] of lines.entries()) {
     device.onWrite = () => {
@@ -67,7 +67,7 @@ async function perBoards(measure: Measured): Promise<number[]> {
   const figures: number[] = []
   let plugged = 0
   for (const count of BOARDS) {
-    for (; plugged < count; plugged++) await machine.plug({ board: CHAIN_BOARD })
+    for (; plugged < count; plugged++) await machine.plug({ board: chainBoard() })
     figures.push(await measure(machine, count, bytes))
   }
   return figures

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@ static pthread_spinlock_t spin;
 static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
 static sem_t ping, pong;
 static pthread_barrier_t start;
+static double begins[2], ends[2];
 
 static double now(void)
 {
@@ -26,23 +28,37 @@ static double now(void)
     return time.tv_sec * 1e9 + time.tv_nsec;
 }
 
-static void *spin_side(void *unused)
+/* Two sides run on two CPUs: on one they would take turns, and never meet. */
+static void begin_side(void *side)
 {
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    CPU_SET((long)side, &cpus);
+    pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus);
     pthread_barrier_wait(&start);
+    begins[(long)side] = now();
+}
+
+static void *spin_side(void *side)
+{
+    begin_side(side);
     for (long round = 0; round < rounds; round++) {
         pthread_spin_lock(&spin);
         count++;
         pthread_spin_unlock(&spin);
     }
-    return unused;
+    ends[(long)side] = now();
+    return side;
 }
 
-static void *rwlock_side(void *every)
+static long every; /* one hold of so many is exclusive */
+
+static void *rwlock_side(void *side)
 {
     volatile long seen = 0;
-    pthread_barrier_wait(&start);
+    begin_side(side);
     for (long round = 0; round < rounds; round++) {
-        if (round % (long)every == 0) {
+        if (round % every == 0) {
             pthread_rwlock_wrlock(&rwlock);
             count++;
         } else {
@@ -52,36 +68,42 @@ static void *rwlock_side(void *every)
         pthread_rwlock_unlock(&rwlock);
     }
     (void)seen;
-    return every;
+    ends[(long)side] = now();
+    return side;
 }
 
-static void *semaphore_side(void *begins)
+static void *semaphore_side(void *side)
 {
-    sem_t *mine = begins ? &pong : &ping, *other = begins ? &ping : &pong;
-    pthread_barrier_wait(&start);
-    if (begins)
+    sem_t *mine = side ? &ping : &pong, *other = side ? &pong : &ping;
+    begin_side(side);
+    if (!side)
         sem_post(other);
     for (long round = 0; round < rounds; round++) {
         sem_wait(mine);
         count++;
         sem_post(other);
     }
-    return begins;
+    ends[(long)side] = now();
+    return side;
 }
 
 /* Nanoseconds a round; `sides` threads do `rounds` each. */
-static double run(int sides, void *(*side)(void *), void *first, void *second)
+static double run(long sides, void *(*body)(void *))
 {
     pthread_t threads[2];
-    void *arguments[2] = {first, second};
-    pthread_barrier_init(&start, NULL, sides + 1);
-    for (int index = 0; index < sides; index++)
-        pthread_create(&threads[index], NULL, side, arguments[index]);
-    pthread_barrier_wait(&start);
-    double begin = now();
-    for (int index = 0; index < sides; index++)
-        pthread_join(threads[index], NULL);
-    return (now() - begin) / (rounds * sides);
+    pthread_barrier_init(&start, NULL, sides);
+    for (long side = 0; side < sides; side++)
+        pthread_create(&threads[side], NULL, body, (void *)side);
+    for (long side = 0; side < sides; side++)
+        pthread_join(threads[side], NULL);
+    double begin = begins[0], end = ends[0];
+    if (sides == 2) {
+        if (begins[1] < begin)
+            begin = begins[1];
+        if (ends[1] > end)
+            end = ends[1];
+    }
+    return (end - begin) / (rounds * sides);
 }
 
 static _Atomic int bell, answered;
@@ -139,17 +161,17 @@ int main(int argc, char **argv)
     rounds = atol(argv[2]);
     pthread_spin_init(&spin, PTHREAD_PROCESS_PRIVATE);
     if (strcmp(what, "spin") == 0)
-        return finish(run(1, spin_side, NULL, NULL), rounds);
+        return finish(run(1, spin_side), rounds);
     if (strcmp(what, "spin-contended") == 0)
-        return finish(run(2, spin_side, NULL, NULL), rounds * 2);
+        return finish(run(2, spin_side), rounds * 2);
     if (strcmp(what, "rwlock") == 0)
-        return finish(run(1, rwlock_side, (void *)1, NULL), rounds);
+        return every = 1, finish(run(1, rwlock_side), rounds);
     if (strcmp(what, "rwlock-mostly") == 0)
-        return finish(run(2, rwlock_side, (void *)100, (void *)100), (rounds + 99) / 100 * 2);
+        return every = 100, finish(run(2, rwlock_side), (rounds + 99) / 100 * 2);
     if (strcmp(what, "semaphores") == 0) {
         sem_init(&ping, 0, 0);
         sem_init(&pong, 0, 0);
-        return finish(run(2, semaphore_side, (void *)1, NULL), rounds * 2);
+        return finish(run(2, semaphore_side), rounds * 2);
     }
     if (strcmp(what, "wake") == 0) {
         wake();

@@ -1,4 +1,4 @@
-/** A driver whose boards pass one interrupt on: the ISR queues a DPC, whose register write makes the next board interrupt. */
+/** A driver whose ISR queues a DPC, which answers with a register write: that makes a line of the boards interrupt again. */
 import {
   type CM_RESOURCE_LIST,
   CmResourceTypeInterrupt,
@@ -42,29 +42,9 @@ import {
   ULONG,
   WRITE_REGISTER_ULONG,
 } from '../../ddi/wdm.ts'
+import { ANSWER, answerTo, CHAIN_IDS, COUNT, REGISTER_BYTES } from './chainboard.ts'
 
-export const hardwareIds = ['bench\\chain']
-
-// Registers.
-const COUNT = 0
-const NEXT = 4
-const REGISTER_BYTES = 8
-
-/** What such a board looks like. */
-export const CHAIN_BOARD = {
-  name: 'chain',
-  devices: [
-    {
-      name: 'chain',
-      hardwareIds,
-      registers: [
-        { name: 'COUNT', offset: COUNT, kind: 'count' },
-        { name: 'NEXT', offset: NEXT, kind: 'control' },
-      ],
-      lines: [{ name: 'line', dirql: 5, mode: 'latched', snapshot: ['COUNT'] }],
-    },
-  ],
-}
+export const hardwareIds = CHAIN_IDS
 
 const CHAIN = struct('BENCH_CHAIN', {
   Registers: ULONG,
@@ -163,5 +143,5 @@ export function serve(_Interrupt: KINTERRUPT, chain: CHAIN): boolean {
 }
 
 export function passOn(_Dpc: KDPC, chain: CHAIN): void {
-  WRITE_REGISTER_ULONG(chain.Registers + NEXT, chain.Taken)
+  WRITE_REGISTER_ULONG(chain.Registers + ANSWER, answerTo(chain.Taken))
 }

@@ -1,5 +1,6 @@
 /** Spin locks and interrupts, as a machine runs them. Each run gives back nanoseconds a round, and what it counted. */
 import {
+  array,
   ExAllocatePool2,
   ExFreePool,
   IoConnectInterrupt,
@@ -27,7 +28,17 @@ import { MEETING, type Side, type Span, together } from './meet.ts'
 /** No device stands on this vector: the driver asserts it itself. */
 const VECTOR = vectorOf(5, 0x52)
 
-const BENCH = struct('BENCH', { lock: KSPIN_LOCK, dpc: KDPC, count: ULONG, deferred: ULONG, meeting: MEETING })
+/** What different processors change lies in cache lines of its own. */
+const LINE = array(ULONG, 16)
+const BENCH = struct('BENCH', {
+  lock: KSPIN_LOCK,
+  apart: LINE,
+  count: ULONG,
+  deferred: ULONG,
+  dpc: KDPC,
+  alsoApart: LINE,
+  meeting: MEETING,
+})
 type BENCH = InstanceType<typeof BENCH>
 
 export interface Figure {

@@ -21,8 +21,8 @@ const now = (): number => Number(process.hrtime.bigint())
 
 /** Runs `body` once both sides are here. Nobody calls the kernel meanwhile: the other side is on its way. */
 export function together(meeting: MEETING, sides: number, body: () => void): Span {
-  meeting.arrived.add(1)
-  while (meeting.arrived.load() % sides !== 0) Atomics.pause()
+  const all = (Math.floor(meeting.arrived.add(1) / sides) + 1) * sides
+  while (meeting.arrived.load() < all) Atomics.pause()
   const begin = now()
   body()
   return { begin, end: now() }

@@ -1,5 +1,5 @@
 /** Ways in which Node.js calls something now, soon or later. Each gives back nanoseconds a round. */
-import { EventEmitter, once } from 'node:events'
+import { EventEmitter, on, once } from 'node:events'
 import { expectEqual, timed, timedAsync } from '../benchmark.ts'
 
 /** One event with one listener. */
@@ -132,5 +132,20 @@ export async function onceEmitted(rounds: number): Promise<number> {
     }
   })
   expectEqual(count, rounds, 'the count')
+  return ns
+}
+
+/** Events that an iterator gives. */
+export async function iterated(rounds: number): Promise<number> {
+  const directory = new EventEmitter()
+  const changes = on(directory, 'change')
+  const ns = await timedAsync(rounds, async () => {
+    for (let round = 0; round < rounds; round++) {
+      directory.emit('change', String(round))
+      const { value } = await changes.next()
+      expectEqual((value as string[])[0], String(round), 'the name that was told')
+    }
+  })
+  await changes.return?.()
   return ns
 }

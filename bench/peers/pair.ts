@@ -32,8 +32,8 @@ function raiseCount(): void {
 
 /** Both sides begin together. */
 function meet(): void {
-  Atomics.add(words, ARRIVED, 1)
-  while (Atomics.load(words, ARRIVED) % 2 !== 0) Atomics.pause()
+  const last = Atomics.add(words, ARRIVED, 1) | 1
+  while (Atomics.load(words, ARRIVED) <= last) Atomics.pause()
 }
 
 /** Both want one lock. */

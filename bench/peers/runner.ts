@@ -1,4 +1,4 @@
-/** The thread that peers run in: does one errand after the other. */
+/** What peers run in, a thread or a process: does one errand after the other. */
 import { parentPort } from 'node:worker_threads'
 import type { Errand } from '../apart.ts'
 
@@ -9,9 +9,11 @@ async function run({ file, routine, argument }: Errand): Promise<number> {
   return (peers[routine] as Routine)(argument)
 }
 
-parentPort?.on('message', (errand: Errand) => {
-  run(errand).then(
-    (figure) => parentPort?.postMessage(figure),
-    (error: unknown) => parentPort?.postMessage(error),
-  )
-})
+const told = (answer: unknown): void => {
+  if (parentPort !== null) parentPort.postMessage(answer)
+  else process.send?.(answer)
+}
+const hear = (errand: Errand): void => void run(errand).then(told, told)
+
+parentPort?.on('message', hear)
+if (parentPort === null) process.on('message', hear).on('disconnect', () => process.exit())

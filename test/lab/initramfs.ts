@@ -184,7 +184,7 @@ const insert = (module: string): string => `$b insmod /modules/${module} ${OPTIO
  * the standard says. Programs are not compiled: that would cost the emulated processor more than it brings.
  */
 const initScript = ({ modules }: LabKernel, program: string): string => `#!/bin/sh
-export PATH=/bin HOME=/tmp NO_COLOR=1 NODE_OPTIONS=--jitless LINK_PATIENCE_MS=90000 LINK_MUCH_BYTES=150000
+export PATH=/bin HOME=/tmp NO_COLOR=1 NODE_OPTIONS=--jitless LINK_PATIENCE_MS=90000 LINK_MUCH_BYTES=100000
 b=/bin/busybox
 $b mount -t proc proc /proc
 $b mount -t sysfs sysfs /sys
