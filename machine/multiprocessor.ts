@@ -35,7 +35,9 @@ const BUNDLE = new URL('worker/', PACKAGE)
 const BUNDLED = new URL('machine/processor.js', BUNDLE)
 const isBundled = existsSync(BUNDLED)
 const ENTERED = isBundled ? BUNDLED : PROCESSOR
-const DOORS = isBundled ? ['ddi/', 'classes/'].map((room) => [new URL(room, PACKAGE).href, new URL(room, BUNDLE).href]) : []
+const DOORS = isBundled
+  ? ['ddi/', 'classes/'].map((room) => [new URL(room, PACKAGE).href, new URL(room, BUNDLE).href])
+  : []
 
 /**
  * What a worker runs first: it has the processor's modules compiled once, and not once a worker and a boot. Text, since
@@ -143,6 +145,7 @@ export class Multiprocessor extends BaseMachine {
     await Promise.race([ready, died])
     if (!this.options.isVirtual) this.#unwatch = watchTurns(STALL_MS, this.#stalled)
     if (this.options.watchdogMs > 0) {
+      for (const seat of this.#seats) seat.beatSince = monotonicTicks(this.#base) / 10_000
       this.#stopWatchdog = every(Math.max(this.options.watchdogMs / 4, 5), () => this.#watch())
     }
     if (this.#turns !== null) this.#turns.start()
