@@ -8,11 +8,11 @@
  * ISRs and DPCs run without a store, so that a chain of promises started there does not pose as the thread
  * that they interrupted; they are told which that is.
  */
-import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import * as access from '../mm/access.ts'
 import type { Memory } from '../mm/memory.ts'
 import * as memory from '../mm/memory.ts'
-import { currentFrame, NO_FRAME } from './asyncframe.ts'
+import { currentFrame, NO_FRAME, scopeHere } from './asyncframe.ts'
 import { KTHREAD } from './layouts.ts'
 import * as kpcr from './pcr.ts'
 
@@ -47,12 +47,10 @@ export class ThreadRecord {
 export const threadStore = new AsyncLocalStorage<ThreadRecord | undefined>()
 
 /** Was made while no thread ran: what runs in its scope is no thread's, nor is what is started there. */
-const nobody = threadStore.exit(() => new AsyncResource('dirql'))
-
-const nobodyFrame = nobody.runInAsyncScope(currentFrame)
+const { frame: nobodyFrame, run: runAsNobody } = threadStore.exit(scopeHere)
 
 /** Runs `body` without the store of the thread that runs. */
-export const withoutThread = (body: () => void): void => nobody.runInAsyncScope(body)
+export const withoutThread = runAsNobody
 
 /** Records of the threads of this processor, by KTHREAD. */
 export const threadRecords = new Map<number, ThreadRecord>()
@@ -97,7 +95,7 @@ export function interruptThread(stored: ThreadRecord, body: () => void): void {
   last.stored = undefined
   last.frame = isKnown ? nobodyFrame : NO_FRAME
   try {
-    nobody.runInAsyncScope(body)
+    runAsNobody(body)
   } finally {
     last.interrupted = undefined
     const isSame = last.frame === nobodyFrame && last.record === record
