@@ -13,7 +13,7 @@ import { World } from '../hal/world.ts'
 import { BugCode, bugCheckName } from '../kernel/ke/bugcodes.ts'
 import { driverFrame } from '../kernel/ke/bugcheck.ts'
 import { levelBit, Machine as Block, Pcr, pcrOf, Pending } from '../kernel/ke/pcr.ts'
-import { vectorRequest } from '../kernel/ke/interrupt.ts'
+import { postVector } from '../kernel/ke/interrupt.ts'
 import { CLOCK_LEVEL } from '../kernel/ke/level.ts'
 import { allocateMemory, type Memory } from '../kernel/mm/memory.ts'
 import { answerReply } from '../kernel/ports/device.ts'
@@ -222,8 +222,7 @@ export class Multiprocessor extends BaseMachine {
 
   /** Asks the processor that dispatches `vector` to do so: the request bit first, then the level's. */
   #interrupt(vector: number): void {
-    const { processor, word, bit, pending } = vectorRequest(this.memory, vector)
-    Atomics.or(this.memory.i32, word >> 2, bit)
+    const { processor, pending } = postVector(this.memory, vector)
     this.#request(processor, pending)
   }
 
