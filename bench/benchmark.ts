@@ -50,7 +50,7 @@ export interface Result {
   unit: string
   peers: Record<string, number>
   limits: Record<string, number>
-  /** Ours divided by theirs. */
+  /** Ours divided by theirs: the median of the runs' own ratios. */
   ratios: Record<string, number>
   runs: number
 }
@@ -79,14 +79,19 @@ export function quantile(figures: readonly number[], share: number): number {
 /** Three digits, which is more than the runs agree on. */
 export const rounded = (figure: number): number => Number(figure.toPrecision(3))
 
-/** Medians of several runs. They are taken in turn, so that a host that slows down slows all of them. */
+/**
+ * Medians of several runs. They are taken in turn, and each of ours is compared with its neighbour of theirs, so that a
+ * host that slows down slows both.
+ */
 export async function measure(benchmark: Benchmark, quick: boolean): Promise<Result> {
   const runs = quick ? (benchmark.runs?.quick ?? QUICK_RUNS) : (benchmark.runs?.full ?? RUNS)
   const { ours, peers = {}, limits = {}, close } = await benchmark.prepare(quick)
   try {
     const takes: [string, Take][] = [['', ours], ...Object.entries({ ...peers, ...limits })]
     const figures = await takeInTurn(takes, runs)
-    const of = (name: string): number => median(figures.get(name) ?? [])
+    const all = (name: string): number[] => figures.get(name) ?? []
+    const of = (name: string): number => median(all(name))
+    const ratio = (name: string): number => median(all(name).map((theirs, run) => (all('')[run] as number) / theirs))
     const pick = (names: object): Record<string, number> =>
       Object.fromEntries(Object.keys(names).map((name) => [name, rounded(of(name))]))
     return {
@@ -94,7 +99,7 @@ export async function measure(benchmark: Benchmark, quick: boolean): Promise<Res
       unit: benchmark.unit,
       peers: pick(peers),
       limits: pick(limits),
-      ratios: Object.fromEntries(takes.slice(1).map(([name]) => [name, rounded(of('') / of(name))])),
+      ratios: Object.fromEntries(takes.slice(1).map(([name]) => [name, rounded(ratio(name))])),
       runs,
     }
   } finally {
