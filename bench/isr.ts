@@ -10,11 +10,11 @@ export const isr: Benchmark[] = [
   {
     name: 'isr',
     unit: 'ns',
-    what: 'line → ISR → DPC, one processor',
+    what: 'line → ISR → DPC, one processor, nothing traced',
     goals: [atMost(8, 'EventEmitter.emit')],
     async prepare(quick) {
       const rounds = quick ? 100_000 : 500_000
-      const machine = await boot()
+      const machine = await boot({ trace: false })
       return {
         ours: async () => {
           const { ns, count, deferred } = (await machine.run(DRIVER, 'isr', rounds)) as Figure & { deferred: number }

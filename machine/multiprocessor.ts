@@ -161,6 +161,7 @@ export class Multiprocessor extends BaseMachine {
       processors: this.processors,
       checked: this.options.checked,
       isVirtual: this.options.isVirtual,
+      isTraced: this.options.isTraced,
       localRoutines: false,
       bootSystemTime: this.options.isVirtual ? VIRTUAL_EPOCH : systemTimeNow(),
       clockBase: this.#base,

@@ -18,6 +18,11 @@ export interface BootOptions {
   localRoutines?: boolean
   /** Makes a hang of so many milliseconds (true: 5000) a bug check. Default: on with several processors, off with one. */
   watchdog?: boolean | number
+  /**
+   * Keeps each processor's last 64 events for the crash record, and in virtual time a hash over all of them. Default: on
+   * in virtual time and on a checked build.
+   */
+  trace?: boolean
   /** Driver files, loaded in this order. */
   drivers?: (string | URL)[]
   /** Driver files that are loaded before those, when there is no `\\BaseNamedObjects` yet. */
@@ -41,6 +46,7 @@ export interface CheckedOptions {
   checked: boolean
   localRoutines: boolean
   watchdogMs: number
+  isTraced: boolean
   drivers: string[]
   bootDrivers: string[]
   boards: BoardOption[]
@@ -55,6 +61,7 @@ const KNOWN = [
   'build',
   'localRoutines',
   'watchdog',
+  'trace',
   'drivers',
   'bootDrivers',
   'boards',
@@ -76,14 +83,17 @@ export function checkOptions(options: BootOptions): CheckedOptions {
       'localRoutines needs processors: 1: a function that is no export of a driver file cannot be found by another processor',
     )
   }
+  const checked = oneOf('build', options.build ?? 'checked', ['checked', 'free']) === 'checked'
+  const isVirtual = oneOf('clock', options.clock ?? 'real', ['real', 'virtual']) === 'virtual'
   return {
     processors,
     memory: integer('memory', options.memory ?? 256 * MIB, MIB, 1024 * MIB) & ~0xffff,
-    isVirtual: oneOf('clock', options.clock ?? 'real', ['real', 'virtual']) === 'virtual',
+    isVirtual,
     seed: options.seed === undefined ? null : integer('seed', options.seed, 0, 0xffffffff),
-    checked: oneOf('build', options.build ?? 'checked', ['checked', 'free']) === 'checked',
+    checked,
     localRoutines,
     watchdogMs: watchdog(options.watchdog ?? processors > 1),
+    isTraced: boolean('trace', options.trace ?? (checked || isVirtual)),
     drivers: array('drivers', options.drivers ?? []).map(driverUrl),
     bootDrivers: array('bootDrivers', options.bootDrivers ?? []).map(driverUrl),
     boards: array('boards', options.boards ?? []),

@@ -194,7 +194,7 @@ function start(): void {
         wakeMain()
       },
     },
-    trace: seat.checked || seat.isVirtual ? trace : null,
+    trace: seat.isTraced ? trace : null,
   })
   if (seat.number === 0) {
     createKernel(seat)

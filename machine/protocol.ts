@@ -54,6 +54,7 @@ export interface ProcessorSeat {
   processors: number
   checked: boolean
   isVirtual: boolean
+  isTraced: boolean
   localRoutines: false
   bootSystemTime: bigint
   clockBase: bigint

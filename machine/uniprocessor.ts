@@ -70,7 +70,7 @@ export class Uniprocessor extends BaseMachine {
       clock: this.#clock as ClockPort,
       oracle: options.seed === null ? inOrder : seeded(options.seed),
       wire: { kick: this.#kick },
-      trace: options.checked || options.isVirtual ? trace : null,
+      trace: options.isTraced ? trace : null,
     })
     createKernel(kernel)
     startProcessor()

@@ -51,12 +51,11 @@ export const Vector = {
   Chain: 4, // LIST_ENTRY
   Lines: 12,
   Unclaimed: 16,
-  Dispatches: 20,
-  IsMasked: 24,
-  Processor: 28,
-  Passive: 32, // the PASSIVE_SERVICE whose thread runs the ISRs, 0 for a vector that is served at its level
+  IsMasked: 20,
+  Processor: 24,
+  Passive: 28, // the PASSIVE_SERVICE whose thread runs the ISRs, 0 for a vector that is served at its level
 } as const
-const VECTOR_SIZE = 36
+const VECTOR_SIZE = 32
 
 /** Frames in a row that no ISR claimed before a vector is masked. */
 const STORM = 1000
@@ -168,7 +167,6 @@ function dispatchVector(vector: number, level: number): void {
   const entry = entryOf(vector)
   acquireWord(entry + Vector.Lock)
   add32(cpu.pcr + Pcr.Interrupts, 1)
-  add32(entry + Vector.Dispatches, 1)
   if (read32(entry + Vector.Passive) === 0) serveVector(entry, vector, level)
   // Under the lock: a disconnect on another processor ends the service, which is freed.
   else wakePassiveService(read32(entry + Vector.Passive))
