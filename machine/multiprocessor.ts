@@ -50,9 +50,11 @@ const DOORS = isBundled
 const ENTRY = `
 const { enableCompileCache, flushCompileCache, registerHooks } = require('node:module')
 const { readFileSync } = require('node:fs')
+const { workerData } = require('node:worker_threads')
 const doors = ${JSON.stringify(DOORS)}
 const isOwn = (url) => url?.startsWith(${JSON.stringify(PACKAGE.href)}) && !url.includes('/node_modules/', ${PACKAGE.href.length - 1})
 enableCompileCache()
+globalThis[Symbol.for('dirql.memory')] = workerData.buffer
 registerHooks?.({
   resolve(specifier, context, next) {
     const found = specifier.startsWith('.') && isOwn(context.parentURL)

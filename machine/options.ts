@@ -1,6 +1,7 @@
 /** What `boot` takes, checked: a wrong option is told at once, with what to write instead. */
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { isAbsolute, resolve } from 'node:path'
+import { DEFAULT_BYTES } from '../kernel/mm/memory.ts'
 import { UsageError } from './errors.ts'
 
 export interface BootOptions {
@@ -87,7 +88,7 @@ export function checkOptions(options: BootOptions): CheckedOptions {
   const isVirtual = oneOf('clock', options.clock ?? 'real', ['real', 'virtual']) === 'virtual'
   return {
     processors,
-    memory: integer('memory', options.memory ?? 256 * MIB, MIB, 1024 * MIB) & ~0xffff,
+    memory: integer('memory', options.memory ?? DEFAULT_BYTES, MIB, 1024 * MIB) & ~0xffff,
     isVirtual,
     seed: options.seed === undefined ? null : integer('seed', options.seed, 0, 0xffffffff),
     checked,

@@ -19,7 +19,7 @@ import { cpu, levelBit, Machine as Block, Pending, setPending } from '../kernel/
 import { forgetCurrent, threadRecords, threadStore, withoutThread } from '../kernel/ke/thread.ts'
 import { refillQuantum } from '../kernel/ke/wait.ts'
 import { readF64, writeF64 } from '../kernel/mm/access.ts'
-import { allocateMemory, type Memory, useMemory, viewMemory } from '../kernel/mm/memory.ts'
+import { type Memory, memoryOfThread, useMemory, viewMemory } from '../kernel/mm/memory.ts'
 import { answerReply } from '../kernel/ports/device.ts'
 import type { CrashRecord } from '../kernel/ports/crash.ts'
 import { type ClockPort, plugPorts, unplugPorts } from '../kernel/ports/ports.ts'
@@ -53,7 +53,7 @@ export class Uniprocessor extends BaseMachine {
       )
     }
     const kernel: KernelOptions = { ...options, bootSystemTime: options.isVirtual ? VIRTUAL_EPOCH : systemTimeNow() }
-    this.#memory = allocateMemory(options.memory)
+    this.#memory = memoryOfThread(options.memory)
     attachProcessor(this.#memory, 0, kernel)
     this.#processor = new MainProcessor(
       { pass: this.#pass, refill: refillQuantum },

@@ -49,11 +49,35 @@ export function allocateMemory(bytes: number): Memory {
   return viewMemory(buffer)
 }
 
-/** The memory of the machine that this thread is a processor of. */
-export const mem: Memory = viewMemory(new SharedArrayBuffer(0))
+/** Bytes of memory that a machine has if nothing else is asked for. */
+export const DEFAULT_BYTES = 256 * 1024 * 1024
+
+/** Under this name whoever starts a thread for a processor gives it the machine's memory. */
+const GIVEN = Symbol.for('dirql.memory')
+const given = (globalThis as { [GIVEN]?: SharedArrayBuffer })[GIVEN]
+
+/**
+ * The memory of the machine that this thread is a processor of.
+ *
+ * It begins with what the thread was given, or with what its first machine will have: most threads see no other, and
+ * while the views are those that `mem` was made with, V8 has their addresses in its code (decision 0047).
+ */
+export const mem: Memory = viewMemory(given ?? new SharedArrayBuffer(DEFAULT_BYTES))
+
+/** Whether nobody has used what `mem` began with. */
+let isFresh = given === undefined
+
+/** Memory for a machine whose processor is this thread. */
+export function memoryOfThread(bytes: number): Memory {
+  if (!isFresh || bytes !== DEFAULT_BYTES) return allocateMemory(bytes)
+  isFresh = false
+  return { ...mem }
+}
 
 /** Makes `memory` the one that structs and kernel code of this thread work on. */
 export function useMemory(memory: Memory): void {
+  if (memory.buffer === mem.buffer) return
+  isFresh = false
   Object.assign(mem, memory)
 }
 
