@@ -8,7 +8,7 @@ import { type Latency, latencyOf, tightenLatencyTimer } from './latency.ts'
 import { LinkBase, LinkError, type LinkEvents } from './link.ts'
 import { type LineSettings, type ModemLines, openModemLines } from './modem.ts'
 import { native, refuseWorker } from './native.ts'
-import { type SerialIo, serialIo } from './serialio.ts'
+import { openFile, type SerialIo, serialIo } from './serialio.ts'
 
 export interface Framing {
   dataBits: 5 | 6 | 7 | 8
@@ -34,6 +34,8 @@ export interface SerialOptions extends Partial<Framing> {
   reset?: boolean
   /** Watches CTS, DSR, RI and DCD. */
   modem?: boolean
+  /** Has bytes go through the package's own stream, as they do on Windows. */
+  stream?: boolean
   /** Asks driver and adapter to hand over bytes at once. FTDI adapters wait 16 ms otherwise. */
   lowLatency?: boolean
 }
@@ -136,7 +138,9 @@ class SerialPortLink extends LinkBase implements SerialLink {
     this.#lines = { dtr, rts, brk: false }
     port.on('close', (error: Error | null) => this.gone(unplugged(error)))
     port.on('error', (error) => this.gone(unplugged(error)))
-    this.#io = serialIo(port, {
+    // while nothing is read nor written nobody else tells; and the package's own read of a file at its end has no end
+    openFile(port)?.poller.once('disconnect', (error) => this.gone(unplugged(error)))
+    this.#io = serialIo(port, options.stream === true, {
       data: (bytes) => this.received(bytes),
       gone: (error) => this.gone(unplugged(error)),
     })

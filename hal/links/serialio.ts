@@ -23,15 +23,25 @@ export interface SerialIoEvents {
   gone(error: Error | null | undefined): void
 }
 
-export function serialIo(port: SerialPort, events: SerialIoEvents): SerialIo {
-  const open = port.port
-  const isFile = open !== undefined && 'poller' in open && open.fd !== null
-  return isFile ? new FileIo(open.fd as number, open.poller, events) : new StreamIo(port, events)
+/** `isStream`: by the package's own calls, also where there is another way. */
+export function serialIo(port: SerialPort, isStream: boolean, events: SerialIoEvents): SerialIo {
+  const file = isStream ? null : openFile(port)
+  return file === null ? new StreamIo(port, events) : new FileIo(file, events)
 }
 
 /** What the package watches an open file with: one call for each event that was asked for. */
 interface Poller {
   once(event: 'readable' | 'writable' | 'disconnect', told: (error: Error | null) => void): void
+}
+
+interface OpenFile {
+  fd: number
+  poller: Poller
+}
+
+/** The package shows it on no system but Linux and macOS. */
+export function openFile({ port }: SerialPort): OpenFile | null {
+  return port !== undefined && 'poller' in port && port.fd !== null ? { fd: port.fd, poller: port.poller } : null
 }
 
 /** More than a terminal gives at once. */
@@ -53,12 +63,10 @@ class FileIo implements SerialIo {
   #slab = Buffer.allocUnsafe(SLAB)
   #used = 0
 
-  constructor(fd: number, poller: Poller, events: SerialIoEvents) {
+  constructor({ fd, poller }: OpenFile, events: SerialIoEvents) {
     this.#fd = fd
     this.#poller = poller
     this.#events = events
-    // where nothing is read nor written, as in a pause, nothing else tells
-    poller.once('disconnect', (error) => this.#gone(error))
     this.#ask()
   }
 
