@@ -5,7 +5,7 @@ import { type DeviceClass, offsetsOf } from './device.ts'
 export const UART_TRANSMIT_ROOM = 256
 
 const registers = [
-  { name: 'DATA', offset: 0x00, kind: 'fifo', width: 1, room: 4096 },
+  { name: 'DATA', offset: 0x00, kind: 'fifo', width: 1, room: 8192 },
   { name: 'DATA_LEVEL', offset: 0x04, kind: 'level', of: 0x00 },
   { name: 'MODEM_CONTROL', offset: 0x08, kind: 'control', reset: 0x3 },
   { name: 'LINE_CONTROL', offset: 0x0c, kind: 'control', reset: 0x18 },

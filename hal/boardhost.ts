@@ -33,6 +33,8 @@ export interface Frame {
 
 /** What the host asks of a board, in order. */
 export interface BoardEnd {
+  /** Runs `ask`, which asks for several things at once: what carries them may put them together. */
+  gather?(ask: () => void): void
   write(device: number, offset: number, value: number): void
   endOfInterrupt(line: number, sequence: number): void
   enableLine(line: number): void
@@ -159,6 +161,11 @@ export class BoardHost {
 
   /** Sends what the processors posted since the last time. */
   serve(): void {
+    if (this.#board.gather === undefined) this.#serveAll()
+    else this.#board.gather(this.#serveAll)
+  }
+
+  readonly #serveAll = (): void => {
     const { memory, ring } = this.#parts
     for (let entry = takePosted(memory, ring); entry !== null; entry = takePosted(memory, ring)) {
       const { kind, first, second, third } = entry

@@ -91,6 +91,7 @@ export async function openBridge(
   const { firmware, version } = result.identity
   return {
     firmware: `${firmware} ${version}`,
+    gather: (ask) => host.gather(ask),
     write: (device, offset, value) => host.write(device, offset, value),
     endOfInterrupt: (line, sequence) => host.endOfInterrupt(line, sequence),
     enableLine: (line) => host.enableLine(line),

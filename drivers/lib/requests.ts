@@ -221,12 +221,15 @@ export function finish(request: REQUEST, status: NTSTATUS): true {
  * `isEach`. It runs with the lock held and says whether it has finished the request. @irql <= DISPATCH_LEVEL
  */
 export function serve(queue: REQUEST_QUEUE, step: (request: REQUEST) => boolean, isEach = false): void {
+  let finished = 0
   locked(queue.Lock as KSPIN_LOCK, () => {
     for (let request = behind(queue.Head, queue.Head); request; request = behind(queue.Head, request.Entry)) {
-      if (request.IsFinished === 0 && !step(request) && !isEach) return
+      if (request.IsFinished !== 0) continue // by another processor, which takes it out
+      if (step(request)) finished += 1
+      else if (!isEach) return
     }
   })
-  completeFinished(queue)
+  if (finished > 0) completeFinished(queue, finished)
 }
 
 /** The first request that is not finished. Lock held. */
@@ -236,8 +239,9 @@ export function firstRequest(queue: REQUEST_QUEUE): REQUEST | null {
   return request
 }
 
-function completeFinished(queue: REQUEST_QUEUE): void {
-  for (;;) {
+/** Another processor, or a cancel, may have taken some of them out meanwhile. */
+function completeFinished(queue: REQUEST_QUEUE, count: number): void {
+  for (let left = count; left > 0; left--) {
     const irp = IoCsqRemoveNextIrp(queue.Csq, FINISHED)
     if (irp === null) return
     const request = requestOf(irp)

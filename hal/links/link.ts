@@ -78,7 +78,7 @@ export abstract class LinkBase implements Link {
     if (!this.#isOpen) throw new LinkError('closed', `${this.path}: ${this.#reason ?? 'the link is closed'}`)
     if (bytes.length === 0) return
     this.#unsent += bytes.length
-    this.transmit(Uint8Array.from(bytes), () => {
+    this.transmit(new Uint8Array(bytes), () => {
       if (!this.#isOpen) return
       this.#unsent -= bytes.length
       this.#events.sent?.()

@@ -9,7 +9,7 @@ import {
   renameSync,
   symlinkSync,
   unlinkSync,
-  write,
+  writeSync,
 } from 'node:fs'
 import type { ReadStream } from 'node:tty'
 import { promisify } from 'node:util'
@@ -75,10 +75,8 @@ class PtyLink extends LinkBase {
   readonly #keeper: number
   readonly #link: string | null
   readonly #queue: { bytes: Uint8Array; sent: () => void }[] = []
-  /** Something is queued and on its way. */
+  /** Something is queued, and will be written. */
   #isWriting = false
-  /** The write that the system is at, if any: its file must not be closed, for the number may be another's at once. */
-  #inSystem: Promise<void> | null = null
 
   constructor(terminal: Terminal, keeper: number, link: string | null, events: LinkEvents) {
     super(events)
@@ -92,37 +90,41 @@ class PtyLink extends LinkBase {
 
   protected transmit(bytes: Uint8Array, sent: () => void): void {
     this.#queue.push({ bytes, sent })
-    if (!this.#isWriting) this.#write()
+    if (this.#isWriting) return
+    this.#isWriting = true
+    queueMicrotask(() => this.#write())
   }
 
-  // the stream's own write would block this thread while the terminal is full
+  /** What is written in one go is one call of the system. The stream's own would block this thread at a full terminal. */
   #write(): void {
-    const first = this.#queue[0]
-    this.#isWriting = first !== undefined && this.isOpen
-    if (first === undefined || !this.isOpen) return
-    this.#inSystem = new Promise((resolve) => {
-      write(this.#terminal._fd, first.bytes, (error, count) => {
-        resolve()
-        this.#inSystem = null
-        if (!this.isOpen) return
-        if (error !== null) this.#failed(error)
-        else this.#wrote(first, count)
-      })
-    })
-  }
-
-  #wrote(first: { bytes: Uint8Array; sent: () => void }, count: number): void {
-    first.bytes = first.bytes.subarray(count)
-    if (first.bytes.length === 0) {
-      this.#queue.shift()
-      first.sent()
+    this.#isWriting = false
+    if (!this.isOpen || this.#queue.length === 0) return
+    try {
+      this.#wrote(writeSync(this.#terminal._fd, Buffer.concat(this.#queue.map(({ bytes }) => bytes))))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EAGAIN') this.#tryLater()
+      else this.gone(`the terminal failed: ${(error as Error).message}`)
     }
-    this.#write()
   }
 
-  #failed(error: NodeJS.ErrnoException): void {
-    if (error.code === 'EAGAIN') setTimeout(() => this.#write(), RETRY_MS)
-    else this.gone(`the terminal failed: ${error.message}`)
+  #wrote(count: number): void {
+    const gone: (() => void)[] = []
+    let left = count
+    for (let first = this.#queue[0]; first !== undefined && first.bytes.length <= left; first = this.#queue[0]) {
+      left -= first.bytes.length
+      gone.push(first.sent)
+      this.#queue.shift()
+    }
+    if (this.#queue[0] !== undefined) {
+      this.#queue[0].bytes = this.#queue[0].bytes.subarray(left)
+      this.#tryLater()
+    }
+    for (const sent of gone) sent()
+  }
+
+  #tryLater(): void {
+    this.#isWriting = true
+    setTimeout(() => this.#write(), RETRY_MS)
   }
 
   protected hold(): void {
@@ -137,7 +139,6 @@ class PtyLink extends LinkBase {
     this.#queue.length = 0
     const { master, _pty } = this.#terminal
     if (this.#link !== null) removeLink(this.#link, _pty)
-    await this.#inSystem
     const closed = new Promise<void>((resolve) => master.once('close', () => resolve()))
     closeSync(this.#keeper)
     master.destroy()

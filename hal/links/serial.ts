@@ -8,6 +8,7 @@ import { type Latency, latencyOf, tightenLatencyTimer } from './latency.ts'
 import { LinkBase, LinkError, type LinkEvents } from './link.ts'
 import { type LineSettings, type ModemLines, openModemLines } from './modem.ts'
 import { native, refuseWorker } from './native.ts'
+import { openFile, type SerialIo, serialIo } from './serialio.ts'
 
 export interface Framing {
   dataBits: 5 | 6 | 7 | 8
@@ -33,6 +34,8 @@ export interface SerialOptions extends Partial<Framing> {
   reset?: boolean
   /** Watches CTS, DSR, RI and DCD. */
   modem?: boolean
+  /** Has bytes go through the package's own stream, as they do on Windows. */
+  stream?: boolean
   /** Asks driver and adapter to hand over bytes at once. FTDI adapters wait 16 ms otherwise. */
   lowLatency?: boolean
 }
@@ -119,6 +122,7 @@ class SerialPortLink extends LinkBase implements SerialLink {
   readonly path: string
   readonly framing: Framing
   readonly #port: SerialPort
+  readonly #io: SerialIo
   readonly #lines: Required<LineSettings>
   #modem: ModemLines | null = null
   #isLow = false
@@ -133,11 +137,13 @@ class SerialPortLink extends LinkBase implements SerialLink {
     this.#port = port
     this.#lines = { dtr, rts, brk: false }
     port.on('close', (error: Error | null) => this.gone(unplugged(error)))
-    // a read that finds the device gone is tried again for ever, with all of a processor: the poller knows
-    pollerOf(port)?.once('disconnect', (error) => this.gone(unplugged(error)))
     port.on('error', (error) => this.gone(unplugged(error)))
-    // without a listener for data the port does not read, and an unplug goes unnoticed
-    port.on('data', (bytes: Buffer) => this.received(bytes))
+    // while nothing is read nor written nobody else tells; and the package's own read of a file at its end has no end
+    openFile(port)?.poller.once('disconnect', (error) => this.gone(unplugged(error)))
+    this.#io = serialIo(port, options.stream === true, {
+      data: (bytes) => this.received(bytes),
+      gone: (error) => this.gone(unplugged(error)),
+    })
   }
 
   get modem(): ModemLines | null {
@@ -205,33 +211,25 @@ class SerialPortLink extends LinkBase implements SerialLink {
   #send(): void {
     const parcels = this.#parcels.splice(0)
     if (!this.isOpen) return
-    this.#port.write(Buffer.concat(parcels.map(({ bytes }) => bytes)), (error) => {
-      // the port's own 'close' comes too, but not always: after an unplug a write may be all that ever fails
-      if (error === null || error === undefined) for (const { sent } of parcels) sent()
-      else this.gone(unplugged(error))
+    this.#io.write(Buffer.concat(parcels.map(({ bytes }) => bytes)), () => {
+      for (const { sent } of parcels) sent()
     })
   }
 
   protected hold(): void {
-    this.#port.pause()
+    this.#io.pause()
   }
 
   protected unhold(): void {
-    this.#port.resume()
+    this.#io.resume()
   }
 
   protected async release(): Promise<void> {
+    this.#io.stop()
     await this.#modem?.close()
     if (this.#port.isOpen) await call((done) => this.#port.close(done)).catch(() => {})
     this.#port.destroy()
   }
-}
-
-/** What the package watches an open file with; it shows it on no system but Linux and macOS. */
-function pollerOf({
-  port,
-}: SerialPort): { once(event: 'disconnect', told: (error: Error | null) => void): void } | null {
-  return port !== undefined && 'poller' in port ? port.poller : null
 }
 
 function unplugged(error: Error | null | undefined): string {

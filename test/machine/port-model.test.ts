@@ -114,17 +114,17 @@ describe('a serial port', () => {
     await withDevice('generic-serial', async ({ machine, read, take }) => {
       const board = machine.board('b')
       await machine.sleep(1)
-      const sent = Array.from({ length: 10_000 }, (_, index) => index & 0xff)
+      const sent = Array.from({ length: 20_000 }, (_, index) => index & 0xff)
       board.feed(Uint8Array.from(sent))
       await machine.sleep(10)
-      expect(await read(Uart.DATA_LEVEL)).toBe(4096)
+      expect(await read(Uart.DATA_LEVEL)).toBe(8192)
       const received: number[] = []
       for (let round = 0; round < 20; round++) {
         received.push(...(await take(Uart.DATA, Uart.DATA_LEVEL)))
         await machine.sleep(1)
       }
       expect(received).toEqual(sent)
-      expect(await read(Uart.RECEIVED)).toBe(10_000)
+      expect(await read(Uart.RECEIVED)).toBe(20_000)
       expect(board.faults()).toMatchObject({ lostEntries: 0 })
     })
   })

@@ -17,6 +17,7 @@ import {
   MOST_FIFO_WORDS,
 } from './messages.ts'
 import { retransmitTicksOf, Talk, TICKS_PER_MS, type Time, WireCounts } from './talk.ts'
+import { MOST_WINDOW } from './window.ts'
 
 const BOOT_TICKS = 1000 * TICKS_PER_MS
 const BOOT_ANSWER_TICKS = 20 * TICKS_PER_MS
@@ -43,7 +44,9 @@ export interface BridgeDeviceParts {
   /** Whether bytes of before have not left yet; without it nobody knows. */
   isBusy?: () => boolean
   board: BridgedBoard
-  identity: Identity
+  identity: Omit<Identity, 'window'>
+  /** Lines that it takes at once, and sends; as many as there may be if left out. */
+  window?: number
   bootCount: number
   /** FIFO registers whose entries are words; those of all others are bytes. */
   wordFifos?: readonly { device: number; offset: number }[]
@@ -169,20 +172,23 @@ export class BridgeDevice {
     this.#nonce = nonce
     this.#prefix = prefixOf(nonce, this.#bootCount)
     this.#frames = new FrameWriter()
+    const { window = MOST_WINDOW, identity, baud = 0 } = this.#parts
     this.#talk = new Talk({
       time: this.#parts.time,
       counts: this.counts,
       write: (line) => this.#parts.write(line),
       isBusy: this.#parts.isBusy ?? never,
       prefix: this.#prefix,
-      retransmitTicks: this.#parts.retransmitTicks ?? retransmitTicksOf(this.#parts.baud ?? 0),
+      takes: window,
+      window,
+      retransmitTicks: this.#parts.retransmitTicks ?? retransmitTicksOf(baud, window),
       measures: false,
       ackKind: 'a',
       deliver: (line) => this.#deliver(line),
       acknowledged: () => {},
       silent: () => {}, // its host will come back with a hello
     })
-    for (const text of identityPieces(this.#parts.identity)) this.#talk.send({ kind: 't', text })
+    for (const text of identityPieces({ ...identity, window })) this.#talk.send({ kind: 't', text })
     this.#parts.board.connect(this.#eventsOf(this.#talk))
   }
 

@@ -16,6 +16,7 @@ import {
   MOST_IDENTITY,
 } from './messages.ts'
 import { retransmitTicksOf, Talk, TICKS_PER_MS, type Time, WireCounts } from './talk.ts'
+import { MOST_WINDOW, USUAL_WINDOW } from './window.ts'
 
 const HELLO_TICKS = 20 * TICKS_PER_MS
 const HELLO_FOR_TICKS = 3000 * TICKS_PER_MS
@@ -189,13 +190,19 @@ export class BridgeHost {
       write: (line) => this.#parts.write(line),
       isBusy: this.#parts.isBusy ?? never,
       prefix: this.#prefix,
-      retransmitTicks: this.#parts.retransmitTicks ?? retransmitTicksOf(this.#parts.baud ?? 0),
+      takes: MOST_WINDOW,
+      window: USUAL_WINDOW,
+      retransmitTicks: this.#retransmitTicks(USUAL_WINDOW),
       measures: this.#parts.retransmitTicks === undefined,
       ackKind: 'A',
       deliver: (line) => this.#deliver(line),
       acknowledged: () => this.#acknowledged(),
       silent: () => this.#isGone('it has not answered for three seconds'),
     })
+  }
+
+  #retransmitTicks(window: number): number {
+    return this.#parts.retransmitTicks ?? retransmitTicksOf(this.#parts.baud ?? 0, window)
   }
 
   #wasReset(): void {
@@ -289,6 +296,7 @@ export class BridgeHost {
       return
     }
     this.#state = 'open'
+    this.#talk?.widen(identity.window, this.#retransmitTicks(identity.window))
     this.#opened({ isOpen: true, identity })
   }
 
@@ -305,6 +313,12 @@ export class BridgeHost {
     }
     this.dropped += 1
     return null
+  }
+
+  /** What is asked in `body` goes out behind it, in fewer lines where it may share them. */
+  gather(body: () => void): void {
+    if (this.#talk === null) body()
+    else this.#talk.gather(body)
   }
 
   write(device: number, offset: number, value: number): void {

@@ -1,5 +1,6 @@
 /** What a board says of itself after hello, and whether it is the board that the board file tells (docs/wire.md, 5). */
 import { IDENTITY_PIECE, MOST_IDENTITY } from './messages.ts'
+import { MOST_WINDOW, USUAL_WINDOW } from './window.ts'
 
 export interface BridgedDevice {
   class: string
@@ -13,14 +14,18 @@ export interface Identity {
   version: string
   /** `-` for a board that has none. */
   uniqueId: string
+  /** Lines that it takes at once. */
+  window: number
   devices: BridgedDevice[]
 }
 
+const WINDOW = /^window\/(\d{1,2})$/
 const DEVICE = /^([a-z][a-z0-9-]*)\.(\d{1,3})\/(\d{1,2})$/
 
 /** The identity as text, cut into the pieces of `t` lines; the last one is empty. */
-export function identityPieces({ firmware, version, uniqueId, devices }: Identity): string[] {
+export function identityPieces({ firmware, version, uniqueId, window, devices }: Identity): string[] {
   const words = devices.map((device) => `${device.class}.${device.version}/${device.lines}`)
+  if (window !== USUAL_WINDOW) words.unshift(`window/${window}`)
   const text = [firmware, version, uniqueId, ...words].join(' ').slice(0, MOST_IDENTITY)
   return [...(text.match(new RegExp(`.{1,${IDENTITY_PIECE}}`, 'g')) ?? []), '']
 }
@@ -30,13 +35,16 @@ export function readIdentity(text: string): Identity | string {
   const [firmware, version, uniqueId, ...words] = text.split(' ')
   if (!firmware || !version || !uniqueId)
     return `the board says '${text}' of itself: name, version and id must be there`
+  const told = WINDOW.exec(words[0] ?? '')?.[1]
+  const window = told === undefined ? USUAL_WINDOW : Math.min(Number(told), MOST_WINDOW)
+  if (window === 0) return `the board says '${text}' of itself: it takes no lines`
   const devices: BridgedDevice[] = []
-  for (const word of words) {
+  for (const word of told === undefined ? words : words.slice(1)) {
     const [, name, classVersion, lines] = DEVICE.exec(word) ?? []
     if (name === undefined) return `the board says it has a device '${word}': that is no class.version/lines`
     devices.push({ class: name, version: Number(classVersion), lines: Number(lines) })
   }
-  return { firmware, version, uniqueId, devices }
+  return { firmware, version, uniqueId, window, devices }
 }
 
 /** What differs between the board and its board file; null if nothing does. */

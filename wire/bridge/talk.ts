@@ -4,7 +4,7 @@
  */
 import { encodeBody, type Fault, isSequenced, type Line, seal } from './codec.ts'
 import type { Message } from './messages.ts'
-import { type Out, ReceiveWindow, SendWindow } from './window.ts'
+import { type Out, ReceiveWindow, SendWindow, USUAL_WINDOW } from './window.ts'
 
 /** Ticks are 100 ns. Nothing that is planned is ever taken back: what is no longer due does nothing. */
 export interface Time {
@@ -24,9 +24,13 @@ const MOST_MEASURED_TICKS = 100 * TICKS_PER_MS
 /** Round trips that the shortest is taken of. */
 const ROUND_TRIPS = 16
 
-/** The retransmission time on a wire with this baud rate; 0 for one that has none. */
-export const retransmitTicksOf = (baud: number): number =>
-  3 * TICKS_PER_MS + (baud === 0 ? 0 : Math.ceil((200 * 10 * 1000 * TICKS_PER_MS) / baud))
+/** Usual lines are shorter, both ways together. */
+const BYTES_A_LINE = 50
+
+/** The retransmission time on a wire with this baud rate, 0 for one that has none, and with so many lines out. */
+export const retransmitTicksOf = (baud: number, window: number): number =>
+  3 * TICKS_PER_MS +
+  (baud === 0 ? 0 : Math.ceil((BYTES_A_LINE * Math.max(window, USUAL_WINDOW) * 10 * 1000 * TICKS_PER_MS) / baud))
 
 /** What was counted on a wire, since the first hello. */
 export class WireCounts {
@@ -51,6 +55,10 @@ export interface TalkParts {
   isBusy(): boolean
   /** The checksum's state behind the session's prefix. */
   prefix: number
+  /** Lines that this side takes at once. */
+  takes: number
+  /** Lines that the other side takes, as far as is known. */
+  window: number
   retransmitTicks: number
   /** Whether the retransmission time may grow with the measured round trip. */
   measures: boolean
@@ -65,8 +73,8 @@ export interface TalkParts {
 
 export class Talk {
   readonly #parts: TalkParts
-  readonly #sent = new SendWindow()
-  readonly #received = new ReceiveWindow<Line | Fault>()
+  readonly #sent: SendWindow
+  readonly #received: ReceiveWindow<Line | Fault>
   readonly #ackBody: Uint8Array
   #queue: Message[] = []
   /** Messages of `#queue` that are out already. */
@@ -79,6 +87,9 @@ export class Talk {
   #silence = 0
   #lookedAt: number
   #isOver = false
+  #isGathering = false
+  /** As is asked for, and as measured. */
+  #leastTicks: number
   #retransmitTicks: number
   readonly #roundTrips: number[] = []
   /** Messages ever queued, and ever acknowledged. */
@@ -89,7 +100,17 @@ export class Talk {
     this.#parts = parts
     this.#ackBody = encodeBody({ kind: parts.ackKind }, 0)
     this.#lookedAt = parts.time.now()
+    this.#sent = new SendWindow(parts.window)
+    this.#received = new ReceiveWindow(parts.takes)
+    this.#leastTicks = parts.retransmitTicks
     this.#retransmitTicks = parts.retransmitTicks
+  }
+
+  /** The other side has said how many lines it takes. */
+  widen(window: number, retransmitTicks: number): void {
+    this.#sent.size = window
+    this.#leastTicks = retransmitTicks
+    this.#retransmitTicks = retransmitTicks
   }
 
   /** Messages that are not out yet. */
@@ -106,6 +127,17 @@ export class Talk {
     if (this.#isOver) return
     this.queued += 1
     this.#queue.push(message)
+    this.#fill()
+  }
+
+  /** What is sent in `body` is put out behind it: until then more may be put into the newest message. */
+  gather(body: () => void): void {
+    this.#isGathering = true
+    try {
+      body()
+    } finally {
+      this.#isGathering = false
+    }
     this.#fill()
   }
 
@@ -154,7 +186,7 @@ export class Talk {
     this.#roundTrips.push(this.#parts.time.now() - sentAt)
     if (this.#roundTrips.length < ROUND_TRIPS) return
     const twice = 2 * Math.min(...this.#roundTrips.splice(0))
-    this.#retransmitTicks = Math.max(this.#parts.retransmitTicks, Math.min(twice, MOST_MEASURED_TICKS))
+    this.#retransmitTicks = Math.max(this.#leastTicks, Math.min(twice, MOST_MEASURED_TICKS))
   }
 
   #arrive(line: Line | Fault): void {
@@ -187,6 +219,7 @@ export class Talk {
 
   /** Puts out what there is room for. */
   #fill(): void {
+    if (this.#isGathering) return
     const now = this.#parts.time.now()
     while (this.#sent.hasRoom && this.waiting > 0) {
       if (this.#sent.out.length === 0) this.#heard()

@@ -1,9 +1,15 @@
 /** The two windows of one direction: what is out and not acknowledged, and what came before its turn (docs/wire.md, 6). */
 
-/** Lines that may be out. */
-export const WINDOW = 4
+/** Lines that may be out to a side that says nothing else. */
+export const USUAL_WINDOW = 4
+/** An acknowledgement tells sequence numbers modulo 16. */
+export const MOST_WINDOW = 15
 const SEQUENCES = 64
 const mask = (sequence: number): number => sequence & (SEQUENCES - 1)
+const PLACES = MOST_WINDOW + 1
+const placeOf = (sequence: number): number => sequence & (PLACES - 1)
+/** Lines behind the one that is waited for, of which an acknowledgement tells whether they are held. */
+const SHOWN = 2
 
 /** A line that is out. */
 export interface Out {
@@ -16,13 +22,19 @@ export interface Out {
 }
 
 export class SendWindow {
+  /** Lines that may be out. */
+  size: number
   /** The lines that are out, the oldest first. */
   readonly out: Out[] = []
   /** Sequence number of the oldest. */
   #base = 0
 
+  constructor(size: number) {
+    this.size = size
+  }
+
   get hasRoom(): boolean {
-    return this.out.length < WINDOW
+    return this.out.length < this.size
   }
 
   /** Sequence number of the line that is put out next. */
@@ -38,12 +50,12 @@ export class SendWindow {
 
   /** Takes an acknowledgement; the lines that it ends, the oldest first, or null when it cannot be. */
   acknowledge(ack: number): Out[] | null {
-    const ended = ((ack >> 3) - this.#base) & 7
+    const ended = placeOf((ack >> SHOWN) - this.#base)
     if (ended > this.out.length) return null
     this.#base = mask(this.#base + ended)
     const gone = ended === 0 ? NONE : this.out.splice(0, ended)
     // The other side may let go of a line again, so a bit that is 0 counts, too.
-    for (let index = 0; index < this.out.length; index++) {
+    for (let index = 0; index <= SHOWN && index < this.out.length; index++) {
       this.out[index]!.isHeld = index > 0 && ((ack >> (index - 1)) & 1) === 1
     }
     return gone
@@ -56,33 +68,37 @@ const NONE: Out[] = []
 export type Arrival = 'next' | 'held' | 'duplicate' | 'outside'
 
 export class ReceiveWindow<T> {
+  /** Lines that the other side may have out. */
+  readonly #size: number
   #next = 0
-  /** By distance from `next`, less one. */
-  readonly #held: (T | null)[] = Array.from({ length: WINDOW - 1 }, () => null)
+  readonly #held: (T | null)[] = Array.from({ length: PLACES }, () => null)
+
+  constructor(size: number) {
+    this.#size = size
+  }
 
   /** Where a line with this sequence number stands; one that came early is held. */
   place(sequence: number, line: T): Arrival {
     const distance = mask(sequence - this.#next)
     if (distance === 0) return 'next'
-    if (distance >= SEQUENCES - WINDOW) return 'duplicate'
-    if (distance >= WINDOW) return 'outside'
-    if (this.#held[distance - 1] !== null) return 'duplicate'
-    this.#held[distance - 1] = line
+    if (distance >= SEQUENCES - this.#size) return 'duplicate'
+    if (distance >= this.#size) return 'outside'
+    if (this.#held[placeOf(sequence)] !== null) return 'duplicate'
+    this.#held[placeOf(sequence)] = line
     return 'held'
   }
 
   /** The line that was waited for is carried out: gives back the one behind it, if it is here. */
   advance(): T | null {
     this.#next = mask(this.#next + 1)
-    const first = this.#held[0]!
-    for (let index = 0; index < WINDOW - 2; index++) this.#held[index] = this.#held[index + 1]!
-    this.#held[WINDOW - 2] = null
+    const first = this.#held[placeOf(this.#next)]!
+    this.#held[placeOf(this.#next)] = null
     return first
   }
 
   get acknowledgement(): number {
-    let ack = (this.#next & 7) << 3
-    for (let bit = 0; bit < WINDOW - 1; bit++) if (this.#held[bit] !== null) ack |= 1 << bit
+    let ack = placeOf(this.#next) << SHOWN
+    for (let bit = 0; bit < SHOWN; bit++) if (this.#held[placeOf(this.#next + 1 + bit)] !== null) ack |= 1 << bit
     return ack
   }
 }

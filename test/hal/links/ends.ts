@@ -1,7 +1,7 @@
 /** The far ends of links that live in this process. */
 import { openPipe } from '../../../hal/links/pipe.ts'
 import { openPty } from '../../../hal/links/pty.ts'
-import { openSerial } from '../../../hal/links/serial.ts'
+import { openSerial, type SerialOptions } from '../../../hal/links/serial.ts'
 import type { Link, LinkEvents } from '../../../hal/links/link.ts'
 import type { Attachment, FarEnd, LinkKind } from './contract.ts'
 
@@ -43,16 +43,19 @@ export const pipeKind: LinkKind = {
 }
 
 /** The host's end: `serialport` on a terminal whose other end is a board of ours. */
-export const serialKind: LinkKind = {
+const serialKindWith = (options: Omit<SerialOptions, 'path'>): LinkKind => ({
   report: null,
   noUnplug: null,
   attach: async (): Promise<Attachment> => {
     const far = new LinkEnd()
     const board = await openPty(far.events)
     far.link = board
-    return { far, open: (events) => openSerial({ path: board.path }, events), dispose: () => board.close() }
+    return { far, open: (events) => openSerial({ ...options, path: board.path }, events), dispose: () => board.close() }
   },
-}
+})
+
+export const serialKind = serialKindWith({})
+export const streamKind = serialKindWith({ stream: true })
 
 /** The board's end of the same. Programs open and close it as they like. */
 export const ptyKind: LinkKind = {

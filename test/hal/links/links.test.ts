@@ -1,10 +1,11 @@
 import { describe, test } from 'vitest'
 import { linkContract } from './contract.ts'
-import { pipeKind, ptyKind, serialKind } from './ends.ts'
+import { pipeKind, ptyKind, serialKind, streamKind } from './ends.ts'
 
 const KINDS = {
   'the in-process pipe': pipeKind,
   'serialport on a terminal': serialKind,
+  'the stream of serialport on a terminal': streamKind,
   'a board at a terminal': ptyKind,
 }
 

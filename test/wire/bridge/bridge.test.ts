@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { damage } from '../../../firmware-sim/faults.ts'
 import { encode, isSequenced, prefixOf } from '../../../wire/bridge/codec.ts'
 import { BridgeHost } from '../../../wire/bridge/host.ts'
+import { identityPieces, readIdentity } from '../../../wire/bridge/identity.ts'
 import type { Message } from '../../../wire/bridge/messages.ts'
 import { Bench, openBench } from './bench.ts'
 
@@ -16,6 +17,7 @@ describe('hello', () => {
         firmware: 'sim',
         version: '1.0.0',
         uniqueId: '4e55',
+        window: 15,
         devices: [
           { class: 'i2c', version: 1, lines: 1 },
           { class: 'gpio', version: 1, lines: 3 },
@@ -95,6 +97,29 @@ describe('hello', () => {
     const bench = new Bench({ host: { devices } })
     bench.device.start()
     expect(bench.open()).toEqual({ isOpen: false, reason: expect.stringContaining(reason) })
+  })
+
+  test.for([1, 4, 7, 15])('tells that the board takes %i lines at once, and no more are out', (window) => {
+    const bench = new Bench({ device: { window } })
+    bench.device.start()
+    expect(bench.open()).toMatchObject({ identity: { window } })
+    for (let value = 0; value < 40; value++) bench.host.write(0, 4, value)
+    expect(bench.said.filter((line) => line.startsWith('> W')).length).toBe(window)
+    bench.flush()
+    expect(bench.seen.asked.length).toBe(40)
+  })
+
+  test('tells a window of four by saying nothing', () => {
+    const identity = { firmware: 'sim', version: '1', uniqueId: '-', devices: [] }
+    expect(identityPieces({ ...identity, window: 4 }).join('')).toBe('sim 1 -')
+    expect(identityPieces({ ...identity, window: 15 }).join('')).toBe('sim 1 - window/15')
+  })
+
+  test('of a board that takes more lines than an acknowledgement can tell, or none', () => {
+    const told = (word: string) => readIdentity(`sim 1.0.0 4e55 ${word} i2c.1/1`)
+    expect(told('window/63')).toMatchObject({ window: 15, devices: [{ class: 'i2c' }] })
+    expect(told('window/0')).toContain('takes no lines')
+    expect(told('window/x')).toContain('no class.version/lines')
   })
 
   test('begins a session once, however often it is heard', () => {
@@ -269,10 +294,13 @@ describe('over a wire that damages', () => {
     { lost: 0.03, corrupted: 0.03, doubled: 0.03, delayed: 0.01, delayTicks: 100_000 },
   )
 
+  const windows = fc.constantFrom(1, 4, 15)
+  const host = { helloForTicks: 6_000_000_000 }
+
   test('everything the host says arrives once and in order, and questions get their own answers', () => {
     fc.assert(
-      fc.property(fc.nat(), faults, fc.integer({ min: 1, max: 60 }), (seed, wire, count) => {
-        const bench = openBench({ seed, faults: wire, host: { helloForTicks: 6_000_000_000 } })
+      fc.property(fc.nat(), faults, windows, fc.integer({ min: 1, max: 60 }), (seed, wire, window, count) => {
+        const bench = openBench({ seed, faults: wire, host, device: { window } })
         const expected: string[] = []
         const answers: number[] = []
         for (let index = 0; index < count; index++) {
@@ -296,8 +324,8 @@ describe('over a wire that damages', () => {
 
   test('frames and entries arrive once, in order, with their counts, times and snapshots', () => {
     fc.assert(
-      fc.property(fc.nat(), faults, fc.integer({ min: 1, max: 60 }), (seed, wire, count) => {
-        const bench = openBench({ seed, faults: wire, host: { helloForTicks: 6_000_000_000 } })
+      fc.property(fc.nat(), faults, windows, fc.integer({ min: 1, max: 60 }), (seed, wire, window, count) => {
+        const bench = openBench({ seed, faults: wire, host, device: { window } })
         const frames = Array.from({ length: count }, (_, index) => ({
           line: index % 3,
           sequence: Math.floor(index / 3),
@@ -386,17 +414,19 @@ describe('a FIFO of the board', () => {
   test('gets consecutive bytes in one line, other writes between them in order', () => {
     const bench = openBench({ host: { byteFifos: [{ device: 0, offset: 0x14 }] } })
     const expected: string[] = []
-    for (let byte = 0; byte < 60; byte++) {
-      bench.host.write(0, 0x14, byte)
-      expected.push(`write 0 20 ${byte}`)
-      if (byte % 25 === 24) {
-        bench.host.write(0, 0, byte)
-        expected.push(`write 0 0 ${byte}`)
+    bench.host.gather(() => {
+      for (let byte = 0; byte < 60; byte++) {
+        bench.host.write(0, 0x14, byte)
+        expected.push(`write 0 20 ${byte}`)
+        if (byte % 25 === 24) {
+          bench.host.write(0, 0, byte)
+          expected.push(`write 0 0 ${byte}`)
+        }
       }
-    }
+    })
     bench.flush()
     expect(bench.seen.asked).toEqual(expected)
-    expect(bench.said.filter((line) => line.startsWith('> D')).length).toBeLessThan(12)
+    expect(bench.said.filter((line) => line.startsWith('> D')).length).toBe(5) // 16 and 9, twice; 10
   })
 
   test('tells bytes and words, and the host its credit', () => {

@@ -1,46 +1,56 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { retransmitTicksOf } from '../../../wire/bridge/talk.ts'
-import { ReceiveWindow, SendWindow, WINDOW } from '../../../wire/bridge/window.ts'
+import { MOST_WINDOW, ReceiveWindow, SendWindow, USUAL_WINDOW } from '../../../wire/bridge/window.ts'
 
 const BODY = new Uint8Array(1)
 
 describe('a send window', () => {
-  test('has room for four lines', () => {
-    const window = new SendWindow()
+  test('has room for as many lines as the other side takes', () => {
+    const window = new SendWindow(USUAL_WINDOW)
     const sequences: number[] = []
-    while (window.hasRoom) {
-      sequences.push(window.nextSequence)
-      window.put(BODY, 0)
+    const fill = (): void => {
+      while (window.hasRoom) {
+        sequences.push(window.nextSequence)
+        window.put(BODY, 0)
+      }
     }
+    fill()
     expect(sequences).toEqual([0, 1, 2, 3])
+    window.size = 6
+    fill()
+    expect(sequences).toEqual([0, 1, 2, 3, 4, 5])
   })
 
   test('takes no acknowledgement of what was not sent', () => {
-    const window = new SendWindow()
+    const window = new SendWindow(MOST_WINDOW)
     window.put(BODY, 0)
-    expect(window.acknowledge(2 << 3)).toBe(null)
-    expect(window.acknowledge(7 << 3)).toBe(null)
-    expect(window.acknowledge(1 << 3)?.length).toBe(1)
+    expect(window.acknowledge(2 << 2)).toBe(null)
+    expect(window.acknowledge(15 << 2)).toBe(null)
+    expect(window.acknowledge(1 << 2)?.length).toBe(1)
   })
 
   test('sends a line again that the other side has let go of', () => {
-    const window = new SendWindow()
-    for (let count = 0; count < WINDOW; count++) window.put(BODY, 0)
-    window.acknowledge(0b000_110)
-    expect(window.out.map(({ isHeld }) => isHeld)).toEqual([false, false, true, true])
-    window.acknowledge(0b010_000)
-    expect(window.out.map(({ isHeld }) => isHeld)).toEqual([false, false])
+    const window = new SendWindow(USUAL_WINDOW)
+    while (window.hasRoom) window.put(BODY, 0)
+    const held = (): boolean[] => window.out.map(({ isHeld }) => isHeld)
+    window.acknowledge(0b0000_11)
+    expect(held()).toEqual([false, true, true, false])
+    window.acknowledge(0b0001_01) // the one that is waited for could not be carried out
+    expect(held()).toEqual([false, true, false])
+    window.acknowledge(0b0010_00)
+    expect(held()).toEqual([false, false])
   })
 })
 
 describe('the windows of one direction', () => {
-  test('hand everything over once and in order, whatever is lost or comes twice', () => {
+  const sizes = [1, USUAL_WINDOW, MOST_WINDOW]
+  test.for(sizes)('of %i lines hand everything over once and in order, whatever is lost or comes twice', (size) => {
     const step = fc.record({ which: fc.nat(), arrives: fc.boolean(), acknowledged: fc.boolean() })
     fc.assert(
       fc.property(fc.array(step, { maxLength: 400 }), (steps) => {
-        const sent = new SendWindow()
-        const received = new ReceiveWindow<number>()
+        const sent = new SendWindow(size)
+        const received = new ReceiveWindow<number>(size)
         const arrived: number[] = []
         let [made, ended] = [0, 0]
         for (const { which, arrives, acknowledged } of steps) {
@@ -63,7 +73,7 @@ describe('the windows of one direction', () => {
   })
 
   test('tell a line of long ago from one that comes too early', () => {
-    const window = new ReceiveWindow<string>()
+    const window = new ReceiveWindow<string>(USUAL_WINDOW)
     expect([window.place(0, ''), window.advance()]).toEqual(['next', null])
     expect([0, 61, 4, 5, 60].map((sequence) => window.place(sequence, ''))).toEqual([
       'duplicate',
@@ -77,11 +87,14 @@ describe('the windows of one direction', () => {
 
 describe('the retransmission time', () => {
   test.for([
-    [115_200, 20.4],
-    [1_000_000, 5],
-    [9600, 211.3],
-    [0, 3],
-  ] as const)('at %i baud is %f ms', ([baud, milliseconds]) => {
-    expect(retransmitTicksOf(baud) / 10_000).toBeCloseTo(milliseconds, 1)
+    [115_200, 4, 20.4],
+    [1_000_000, 4, 5],
+    [1_000_000, 1, 5],
+    [1_000_000, 15, 10.5],
+    [9600, 4, 211.3],
+    [0, 4, 3],
+    [0, 15, 3],
+  ] as const)('at %i baud, with %i lines out, is %f ms', ([baud, window, milliseconds]) => {
+    expect(retransmitTicksOf(baud, window) / 10_000).toBeCloseTo(milliseconds, 1)
   })
 })

@@ -11,6 +11,10 @@
 
 #define BRIDGE_VERSION 1
 
+/* An acknowledgement: the sequence number that is waited for, modulo 16, and two bits of what is held behind it. */
+#define BRIDGE_ACK_MASK 15
+#define BRIDGE_ACK_BITS 2
+
 /* Bounds of the tables: a port may set smaller or larger ones. */
 #ifndef BRIDGE_DEVICES
 #define BRIDGE_DEVICES 4

@@ -50,9 +50,9 @@ void inbox_begin(uint32_t the_prefix)
 uint8_t inbox_ack(void)
 {
   uint8_t bits = 0;
-  for (uint8_t i = 1; i < WINDOW; i++)
+  for (uint8_t i = 1; i <= BRIDGE_ACK_BITS; i++)
     if (held[(next + i) & (WINDOW - 1)].length) bits |= (uint8_t)(1 << (i - 1));
-  return (uint8_t)((next & 7) << 3 | bits);
+  return (uint8_t)((next & BRIDGE_ACK_MASK) << BRIDGE_ACK_BITS | bits);
 }
 
 const char *inbox_next(uint8_t *its_length)

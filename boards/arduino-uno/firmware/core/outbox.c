@@ -110,13 +110,13 @@ void outbox_close(void)
 
 uint8_t outbox_acknowledge(uint8_t ack)
 {
-  const uint8_t moved = ((ack >> 3) - base) & 7;
+  const uint8_t moved = ((ack >> BRIDGE_ACK_BITS) - base) & BRIDGE_ACK_MASK;
   const uint8_t out = (next - base) & 63;
   if (moved > out) return 0;
   for (uint8_t i = 0; i < moved; i++)
     if (!slots[(base + i) & (WINDOW - 1)].is_sent) return 0;
   base = (base + moved) & 63;
-  for (uint8_t i = 1; i < WINDOW; i++)
+  for (uint8_t i = 1; i <= BRIDGE_ACK_BITS; i++)
     if ((ack >> (i - 1) & 1) && moved + i < out) slots[(base + i) & (WINDOW - 1)].is_held = 1;
   return 1;
 }

@@ -65,7 +65,8 @@ static void see_line(void)
   } else if (kind != 'b' && crc_is_good(prefix, from_board, (uint8_t)from_board_count)) {
     understood++;
     if (kind != 'l') {
-      const uint8_t moved = ((field_digit_value(from_board[from_board_count - CRC_LENGTH - 1]) >> 3) - host_next) & 7;
+      const uint8_t ack = (uint8_t)field_digit_value(from_board[from_board_count - CRC_LENGTH - 1]);
+      const uint8_t moved = ((ack >> BRIDGE_ACK_BITS) - host_next) & BRIDGE_ACK_MASK;
       if (moved <= 4) host_next = (host_next + moved) & 63;
     }
     /* A host that listens: what comes is acknowledged with the next line, so that the board's window moves. */
@@ -191,7 +192,7 @@ static void put_session_line(void)
   text[length++] = kind;
   if (kind != 'A') text[length++] = field_digit(below(16) ? (uint8_t)(host_next + (below(3) ? 0 : below(4))) : (uint8_t)draw());
   if (kind != 'A') length += make_payload(kind, text + length);
-  text[length++] = field_digit(below(16) ? (uint8_t)((board_next & 7) << 3) : (uint8_t)draw());
+  text[length++] = field_digit(below(16) ? (uint8_t)((board_next & BRIDGE_ACK_MASK) << BRIDGE_ACK_BITS) : (uint8_t)draw());
   put_line(text, length, prefix, below(8) == 0);
 }
 
@@ -202,7 +203,7 @@ static void say(const char *body, uint8_t length)
   text[0] = body[0];
   text[1] = field_digit(host_next);
   memcpy(text + 2, body + 1, length - 1u);
-  text[length + 1] = field_digit((uint8_t)((board_next & 7) << 3));
+  text[length + 1] = field_digit((uint8_t)((board_next & BRIDGE_ACK_MASK) << BRIDGE_ACK_BITS));
   put_line(text, length + 2u, prefix, below(40) == 0);
   turn(below(4) ? TURNS : 2);
 }
