@@ -1,8 +1,8 @@
 /** DPCs, timers, waits and IRPs of one processor: the usual operation of each. */
 import { boot } from '../machine/index.ts'
+import { aboard, figureOf } from './aboard.ts'
 import { apart } from './apart.ts'
 import { type Benchmark, type Contenders, expectEqual, timedAsync } from './benchmark.ts'
-import type { Figure } from './drivers/locks.ts'
 
 const CALLS = new URL('./drivers/calls.ts', import.meta.url)
 const STACK = new URL('./drivers/stack.ts', import.meta.url)
@@ -26,15 +26,11 @@ function measured(
     unit: 'ns',
     async prepare(quick) {
       const rounds = quick ? full / 10 : full
-      const machine = await boot({ drivers: driver === STACK ? [STACK] : [] })
+      const machine = await aboard({ drivers: driver === STACK ? [STACK.href] : [] })
       return {
-        ours: async () => {
-          const { ns, count } = (await machine.run(driver, routine, rounds)) as Figure
-          expectEqual(count, rounds, 'the count')
-          return ns
-        },
+        ours: figureOf(machine, driver, routine, rounds),
         ...others(rounds),
-        close: () => machine.shutdown(),
+        close: () => machine.end(),
       }
     },
   }

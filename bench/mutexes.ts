@@ -1,9 +1,9 @@
 /** Locks that may wait: push locks, fast mutexes, resources. */
 import { boot } from '../machine/index.ts'
+import { aboard, figureOf } from './aboard.ts'
 import { apart } from './apart.ts'
 import { baseline } from './baselines.ts'
 import { atLeast, atMost, type Benchmark, type Contenders, expectEqual, rates } from './benchmark.ts'
-import type { Figure } from './drivers/locks.ts'
 import { perRound, type Span } from './drivers/meet.ts'
 
 const DRIVER = new URL('./drivers/mutexes.ts', import.meta.url)
@@ -21,15 +21,11 @@ function alone(
     unit: 'ns',
     async prepare(quick) {
       const rounds = quick ? full / 10 : full
-      const machine = await boot()
+      const machine = await aboard()
       return {
-        ours: async () => {
-          const { ns, count } = (await machine.run(DRIVER, routine, rounds)) as Figure
-          expectEqual(count, rounds, 'the count')
-          return ns
-        },
+        ours: figureOf(machine, DRIVER, routine, rounds),
         ...others(rounds),
-        close: () => machine.shutdown(),
+        close: () => machine.end(),
       }
     },
   }

@@ -1,9 +1,9 @@
 /** Spin locks and interrupt spin locks: that nobody else wants, and that two processors want. */
 import { boot } from '../machine/index.ts'
+import { aboard, figureOf } from './aboard.ts'
 import { apart } from './apart.ts'
 import { baseline } from './baselines.ts'
 import { atLeast, atMost, type Benchmark, expectEqual, rates } from './benchmark.ts'
-import type { Figure } from './drivers/locks.ts'
 import { perRound, type Span } from './drivers/meet.ts'
 import { startPair, takePair } from './pairs.ts'
 
@@ -11,15 +11,12 @@ const DRIVER = new URL('./drivers/locks.ts', import.meta.url)
 
 /** `routine` of the driver, on the first of so many processors. */
 async function alone(routine: string, processors: number, rounds: number) {
-  const machine = await boot({ processors })
-  return {
-    ours: async () => {
-      const { ns, count } = (await machine.run(DRIVER, routine, rounds)) as Figure
-      expectEqual(count, rounds, 'the count')
-      return ns
-    },
-    close: () => machine.shutdown(),
+  if (processors === 1) {
+    const machine = await aboard()
+    return { ours: figureOf(machine, DRIVER, routine, rounds), close: () => machine.end() }
   }
+  const machine = await boot({ processors })
+  return { ours: figureOf(machine, DRIVER, routine, rounds), close: () => machine.shutdown() }
 }
 
 const uncontended: Benchmark[] = [1, 2].map((processors) => ({
