@@ -10,10 +10,13 @@ import { IRP } from '../../../kernel/io/layouts.ts'
 import { cancel, closeHandle, openFile, readFile } from '../../../kernel/io/syscall.ts'
 import { KeDelayExecutionThread } from '../../../kernel/ke/wait.ts'
 import { STATUS_CANCELLED, STATUS_PENDING, STATUS_SUCCESS, type NTSTATUS } from '../../../kernel/rtl/status.ts'
-import { atomic, LONG, struct } from '../../../kernel/rtl/struct.ts'
+import { atomic, LONG, struct, ULONG } from '../../../kernel/rtl/struct.ts'
 
-/** Mailbox: the IRP that the driver holds; whoever exchanges it for 0 owns it. */
-const HELD = struct('PARALLEL_HELD', { irp: atomic(LONG) })
+/**
+ * Mailbox: the IRP that the driver holds, and its ticket; whoever exchanges that for 0 owns it. No two requests have the
+ * same ticket, as they have the same address.
+ */
+const HELD = struct('PARALLEL_HELD', { ticket: atomic(LONG), irp: ULONG, sent: LONG })
 type HELD = InstanceType<typeof HELD>
 
 function end(irp: IRP, status: NTSTATUS): NTSTATUS {
@@ -28,19 +31,19 @@ export function succeed(_device: DEVICE_OBJECT, irp: IRP): NTSTATUS {
 }
 
 export function read(device: DEVICE_OBJECT, irp: IRP): NTSTATUS {
+  const held = device.DeviceExtension as HELD
   IoMarkIrpPending(irp)
   IoSetCancelRoutine(irp, cancelRead)
-  ;(device.DeviceExtension as HELD).irp.store(irp.address)
-  if (irp.Cancel && IoSetCancelRoutine(irp, null) !== null) {
-    ;(device.DeviceExtension as HELD).irp.compareExchange(irp.address, 0)
-    end(irp, STATUS_CANCELLED)
-  }
+  held.sent += 1
+  held.irp = irp.address
+  held.ticket.store(held.sent) // from here on the request may be completed, and its IRP freed
   return STATUS_PENDING
 }
 
 export function cancelRead(device: DEVICE_OBJECT, irp: IRP): void {
+  const held = device.DeviceExtension as HELD
   IoReleaseCancelSpinLock(irp.CancelIrql)
-  ;(device.DeviceExtension as HELD).irp.compareExchange(irp.address, 0)
+  held.ticket.compareExchange(held.sent, 0)
   end(irp, STATUS_CANCELLED)
 }
 
@@ -84,18 +87,17 @@ export async function send(count: number): Promise<{ completed: number; cancelle
 /** Ends each of them: cancels and completes at once, as two who know nothing of each other would. */
 export async function finishAll({ mailbox, count }: { mailbox: number; count: number }): Promise<number> {
   const held = new HELD(mailbox)
-  for (let number = 1; number <= count; ) {
-    const address = held.irp.load()
-    if (address === 0) {
+  for (let ended = 0; ended < count; ) {
+    const ticket = held.ticket.load()
+    if (ticket === 0) {
       await KeDelayExecutionThread(0, false, -1)
       continue
     }
-    if (number % 2 === 0) cancel(number)
-    if (held.irp.compareExchange(address, 0) === address) {
-      const irp = new IRP(address)
-      if (IoSetCancelRoutine(irp, null) !== null) end(irp, STATUS_SUCCESS)
-    }
-    number += 1
+    ended = ticket
+    if (ticket % 2 === 0) cancel(ticket)
+    if (held.ticket.compareExchange(ticket, 0) !== ticket) continue
+    const irp = new IRP(held.irp)
+    if (IoSetCancelRoutine(irp, null) !== null) end(irp, STATUS_SUCCESS)
   }
   return count
 }
