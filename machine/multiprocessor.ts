@@ -127,7 +127,7 @@ export class Multiprocessor extends BaseMachine {
       world: this.world,
       takeMessages: () => {
         this.#takeAnswers()
-        if (Atomics.exchange(this.memory.i32, Block.MainPending >> 2, 0) !== 0) this.boards.serve()
+        this.boards.serve(Atomics.exchange(this.memory.i32, Block.MainPending >> 2, 0))
       },
       raiseClock: () => this.#request(0, levelBit(CLOCK_LEVEL)),
     })
@@ -231,7 +231,7 @@ export class Multiprocessor extends BaseMachine {
     const pending = Block.MainPending >> 2
     while (!this.#isDown) {
       const heard = Atomics.load(i32, doorbell)
-      if (Atomics.exchange(i32, pending, 0) !== 0) this.boards.serve()
+      this.boards.serve(Atomics.exchange(i32, pending, 0))
       const waited = Atomics.waitAsync(i32, doorbell, heard)
       if (waited.async) await waited.value
     }
