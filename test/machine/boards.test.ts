@@ -17,7 +17,12 @@ async function pressAll(processors: number) {
     for (const name of names) machine.board(name).release()
     await machine.sleep(100)
   }
-  return names.map((name) => machine.board(name).lines().map(({ frames, claimed }) => ({ frames, claimed })))
+  return names.map((name) =>
+    machine
+      .board(name)
+      .lines()
+      .map(({ frames, claimed }) => ({ frames, claimed })),
+  )
 }
 
 test.each([1, 2])(
