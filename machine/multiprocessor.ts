@@ -13,7 +13,7 @@ import { World } from '../hal/world.ts'
 import { BugCode, bugCheckName } from '../kernel/ke/bugcodes.ts'
 import { driverFrame } from '../kernel/ke/bugcheck.ts'
 import { levelBit, Machine as Block, Pcr, pcrOf, Pending } from '../kernel/ke/pcr.ts'
-import { vectorRequest } from '../kernel/ke/interrupt.ts'
+import { postVector } from '../kernel/ke/interrupt.ts'
 import { CLOCK_LEVEL } from '../kernel/ke/level.ts'
 import { allocateMemory, type Memory } from '../kernel/mm/memory.ts'
 import { answerReply } from '../kernel/ports/device.ts'
@@ -35,7 +35,9 @@ const BUNDLE = new URL('worker/', PACKAGE)
 const BUNDLED = new URL('machine/processor.js', BUNDLE)
 const isBundled = existsSync(BUNDLED)
 const ENTERED = isBundled ? BUNDLED : PROCESSOR
-const DOORS = isBundled ? ['ddi/', 'classes/'].map((room) => [new URL(room, PACKAGE).href, new URL(room, BUNDLE).href]) : []
+const DOORS = isBundled
+  ? ['ddi/', 'classes/'].map((room) => [new URL(room, PACKAGE).href, new URL(room, BUNDLE).href])
+  : []
 
 /**
  * What a worker runs first: it has the processor's modules compiled once, and not once a worker and a boot. Text, since
@@ -143,6 +145,7 @@ export class Multiprocessor extends BaseMachine {
     await Promise.race([ready, died])
     if (!this.options.isVirtual) this.#unwatch = watchTurns(STALL_MS, this.#stalled)
     if (this.options.watchdogMs > 0) {
+      for (const seat of this.#seats) seat.beatSince = monotonicTicks(this.#base) / 10_000
       this.#stopWatchdog = every(Math.max(this.options.watchdogMs / 4, 5), () => this.#watch())
     }
     if (this.#turns !== null) this.#turns.start()
@@ -219,8 +222,7 @@ export class Multiprocessor extends BaseMachine {
 
   /** Asks the processor that dispatches `vector` to do so: the request bit first, then the level's. */
   #interrupt(vector: number): void {
-    const { processor, word, bit, pending } = vectorRequest(this.memory, vector)
-    Atomics.or(this.memory.i32, word >> 2, bit)
+    const { processor, pending } = postVector(this.memory, vector)
     this.#request(processor, pending)
   }
 

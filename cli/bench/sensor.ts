@@ -1,9 +1,9 @@
 /** Scenarios of the temperature sensor: reads, thresholds, a read that is cancelled. */
 import { IOCTL_TMP102_SET_THRESHOLDS } from '../../drivers/tmp102/interface.ts'
-import { type Bench, must } from './bench.ts'
+import { type Bench, type BenchHands, must } from './bench.ts'
 import type { Scenario } from './conformance.ts'
 
-/** The sensor converts eight times a second, 26 ms each; what it was exposed to before may be told for so long. */
+/** The sensor converts eight times a second, 26 ms each: what it does is done after so long. */
 const SETTLE_MS = 180
 const LEAST = -55
 const MOST = 150
@@ -26,8 +26,7 @@ async function temperature(bench: Bench): Promise<string> {
   }
   const exposed = [23.5625, -12.25, 0]
   for (const celsius of exposed) {
-    hands.set('tmp102.temperature', celsius)
-    await bench.sleep(SETTLE_MS)
+    await expose(bench, hands, celsius)
     for (let read = 0; read < 5; read++) {
       const told = await bench.temperature()
       bench.noteLatency()
@@ -35,6 +34,17 @@ async function temperature(bench: Bench): Promise<string> {
     }
   }
   return `exposed to ${exposed.join(', ')} °C: read as it was`
+}
+
+/** Until its next conversion the sensor tells what it was exposed to before; an emulated one takes the host's time for it. */
+async function expose(bench: Bench, hands: BenchHands, celsius: number): Promise<void> {
+  const before = await bench.temperature()
+  hands.set('tmp102.temperature', celsius)
+  await bench.until(`the sensor tells ${celsius} °C`, async () => {
+    const told = await bench.temperature()
+    must(told === before || told === celsius, `read ${told} °C where it was ${before} °C, then ${celsius} °C`)
+    return told === celsius
+  })
 }
 
 async function setThresholds(bench: Bench, low: number, high: number): Promise<void> {
@@ -45,8 +55,7 @@ async function setThresholds(bench: Bench, low: number, high: number): Promise<v
 /** ALERT comes when the temperature reaches High, and when it falls below Low then: the sensor or the thresholds move. */
 async function alert(bench: Bench): Promise<string> {
   const { hands } = bench
-  hands?.set('tmp102.temperature', 20)
-  if (hands !== null) await bench.sleep(SETTLE_MS)
+  if (hands !== null) await expose(bench, hands, 20)
   const before = (await bench.sensorCounts()).Alerts
   const now = await bench.temperature()
   await setThresholds(bench, ...(hands === null ? ([now - 4, now - 2] as const) : ([25, 30] as const)))

@@ -3,8 +3,10 @@
  *
  * An event is a kind and two words. A crash record ends with the last ones; two runs that are the same have one hash.
  */
-import { read32, write32 } from '../mm/access.ts'
-import { cpu, Machine, Pcr, pcrOf } from '../ke/pcr.ts'
+import * as access from '../mm/access.ts'
+import * as kpcr from '../ke/pcr.ts'
+const { read32, write32 } = access
+const { cpu, Machine, Pcr, pcrOf } = kpcr
 import type { CrashRecord } from '../ports/crash.ts'
 import type { TracePort } from '../ports/ports.ts'
 

@@ -4,23 +4,35 @@
  * `getStore` of an AsyncLocalStorage looks into a hash table twice. Node makes such a table, a frame, whenever a store is
  * set, and never changes it again; all code of one chain of promises has the same one. So while the frame is the same,
  * so is what `getStore` tells. Node tells nobody which frame is current, but an AsyncResource keeps the one that it was
- * made in, and that one's class has a method that does. Decision 0040.
+ * made in, and that one's class has methods that tell and change it. Decision 0040.
  */
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 
-type Current = () => unknown
+/** Node's own way to the current frame. */
+interface Frames {
+  current: () => unknown
+  set: (frame: unknown) => void
+}
 
 const HELD_UNDER = 'context_frame'
 
-/** Node's own way to the current frame; null where it has none, or none that behaves as said above. */
-function findCurrent(): Current | null {
+/** Null where there is none, or none that behaves as said above. */
+function findFrames(): Frames | null {
   const storage = new AsyncLocalStorage<number>()
   return storage.run(1, () => {
-    const current = (heldFrame()?.constructor as { current?: Current } | undefined)?.current
-    if (typeof current !== 'function') return null
+    const { current, set } = (heldFrame()?.constructor ?? {}) as Partial<Frames>
+    if (typeof current !== 'function' || typeof set !== 'function') return null
     const frame = current()
     if (frame === undefined || frame !== current() || frame !== heldFrame()) return null
-    return storage.run(2, () => current() !== frame && current() === heldFrame()) ? current : null
+    const stores = storage.run(2, () => {
+      const inner = current()
+      if (inner === frame || inner !== heldFrame()) return []
+      set(frame)
+      const outer = storage.getStore()
+      set(inner)
+      return [outer, storage.getStore()]
+    })
+    return stores[0] === 1 && stores[1] === 2 ? { current, set } : null
   })
 }
 
@@ -30,7 +42,7 @@ function heldFrame(): object | undefined {
   return symbol === undefined ? undefined : resource[symbol]
 }
 
-const found = findCurrent()
+const found = findFrames()
 
 /** No frame is this one. */
 export const NO_FRAME = Number.NaN
@@ -39,4 +51,31 @@ export const NO_FRAME = Number.NaN
 export const hasFrames = found !== null
 
 /** Something that is the same while the stores are; NO_FRAME, which is not even the same as itself, where nobody knows. */
-export const currentFrame: Current = found ?? (() => NO_FRAME)
+export const currentFrame: () => unknown = found?.current ?? (() => NO_FRAME)
+
+/** Stores as they were somewhere. */
+export interface Scope {
+  readonly frame: unknown
+  /** Calls `body` with them. */
+  run: (body: () => void) => void
+}
+
+/** The stores of the code that calls this. */
+export function scopeHere(): Scope {
+  const frame = currentFrame()
+  if (found === null) {
+    const resource = new AsyncResource('dirql')
+    return { frame, run: (body) => resource.runInAsyncScope(body) }
+  }
+  const { set } = found
+  const run = (body: () => void): void => {
+    const before = currentFrame()
+    set(frame)
+    try {
+      body()
+    } finally {
+      set(before)
+    }
+  }
+  return { frame, run }
+}

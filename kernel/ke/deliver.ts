@@ -5,6 +5,7 @@
  * interrupts by their level, DPCs when i is below DISPATCH_LEVEL. ISRs and DPCs run without a thread's store.
  */
 import * as access from '../mm/access.ts'
+import * as memory from '../mm/memory.ts'
 import * as plugged from '../ports/ports.ts'
 import { BugCode } from './bugcodes.ts'
 import { bugCheck, throwStopped } from './bugcheck.ts'
@@ -22,13 +23,13 @@ import { expireTimers } from './timer.ts'
 
 // Looked up once: an imported name is looked up at each use (decision 0041).
 const { read32, write32, write8 } = access
+const { mem } = memory
 const { ports } = plugged
 const { clearPending, cpu, levelBit, Pcr, Pending, setPending } = kpcr
 
 const Thread = KTHREAD.offsets
 
 function deliver(): void {
-  if (deliverable() === 0) return
   const thread = storedRecord()
   if (thread === undefined) deliverAll()
   else interruptThread(thread, deliverAll)
@@ -47,16 +48,19 @@ const LEVEL_BITS = 16
 
 /** Takes the interrupts of one level; the IRQL goes back behind them. */
 function takeLevel(level: number): void {
-  const { pcr } = cpu
-  const irql = read32(pcr + Pcr.Irql)
+  const { i32 } = mem
+  const { word } = cpu
+  const irql = i32[word + IRQL] as number
   // The bit goes first: a request that comes from here on sets it again.
   clearPending(levelBit(level))
-  write32(pcr + Pcr.Irql, level)
-  if (level === CLOCK_LEVEL) expireTimers()
+  i32[word + IRQL] = level
+  if (level < CLOCK_LEVEL) dispatchVectors(level)
+  else if (level === CLOCK_LEVEL) expireTimers()
   else if (level === IPI_LEVEL) answerIpi()
   else dispatchVectors(level)
-  write32(pcr + Pcr.Irql, irql)
+  i32[word + IRQL] = irql
 }
+const IRQL = Pcr.Irql >> 2
 
 /**
  * One pass over what this processor has to do: messages, interrupts, DPCs, one ready thread.

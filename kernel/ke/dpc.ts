@@ -17,7 +17,7 @@ import * as kpcr from './pcr.ts'
 import { acquireWord, releaseWord } from './spin.ts'
 
 // Looked up once: an imported name is looked up at each use (decision 0041).
-const { atomicAdd, atomicCompareExchange, atomicStore, read32, write16, write32, write8 } = access
+const { add32, atomicAdd, atomicCompareExchange, atomicStore, read32, write16, write32, write8 } = access
 const { ports } = plugged
 const { insertHead, insertTail, isEmpty, removeEntry } = list
 const { clearPending, cpu, Pcr, pcrOf, Pending, requestProcessor, setPending } = kpcr
@@ -96,7 +96,7 @@ export function queueDpc(dpc: number, argument1: Pvoid, argument2: Pvoid): boole
     storePvoid(dpc + SystemArgument2, argument2)
     if (((head >> 8) & 0xff) === HighImportance) insertHead(pcr + Pcr.DpcQueue, dpc + DpcListEntry)
     else insertTail(pcr + Pcr.DpcQueue, dpc + DpcListEntry)
-    write32(pcr + Pcr.DpcDepth, read32(pcr + Pcr.DpcDepth) + 1)
+    add32(pcr + Pcr.DpcDepth, 1)
   }
   releaseWord(pcr + Pcr.DpcLock)
   if (isFree) kick(processor, pcr, (head >> 8) & 0xff)
@@ -139,7 +139,7 @@ export function removeDpc(dpc: number): boolean {
 
 function unlink(pcr: number, dpc: number): void {
   removeEntry(dpc + DpcListEntry)
-  write32(pcr + Pcr.DpcDepth, read32(pcr + Pcr.DpcDepth) - 1)
+  add32(pcr + Pcr.DpcDepth, -1)
   // Last, and atomic: from here on another processor may queue it, under its own queue's lock.
   if (cpu.multiprocessor) atomicStore(dpc + DpcData, 0)
   else write32(dpc + DpcData, 0)
@@ -167,7 +167,7 @@ export function drainDpcs(): void {
   write32(pcr + Pcr.DpcActive, 0)
   write32(pcr + Pcr.Irql, 0)
   if (cpu.multiprocessor) atomicAdd(pcr + Pcr.DpcDrains, 1)
-  else write32(pcr + Pcr.DpcDrains, read32(pcr + Pcr.DpcDrains) + 1)
+  else add32(pcr + Pcr.DpcDrains, 1)
   if (hasDpcs()) ports.processor.schedulePass()
 }
 
@@ -193,7 +193,7 @@ function runFirst(pcr: number): boolean {
   releaseWord(lock)
   const routine = routineOf(id)
   const { view, context } = knownOf(dpc, address, type)
-  write32(pcr + Pcr.Dpcs, read32(pcr + Pcr.Dpcs) + 1)
+  add32(pcr + Pcr.Dpcs, 1)
   if (ports.trace !== null) ports.trace.event(TRACE_DPC, dpc, id)
   try {
     routine(view, context, argumentOf(first, firstType), argumentOf(second, secondType))

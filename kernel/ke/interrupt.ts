@@ -25,7 +25,7 @@ import { acquireLock, releaseLock } from './spinlock.ts'
 import { post } from './wire.ts'
 
 // Looked up once: an imported name is looked up at each use (decision 0041).
-const { atomicLoad, atomicOr, atomicStore, read32, read8, readF64, readU32, write32, write8, writeF64 } = access
+const { add32, atomicLoad, atomicStore, read32, read8, readF64, readU32, write32, write8, writeF64 } = access
 const { mem } = memory
 const { ports } = plugged
 const { initializeList, insertTail, isEmpty, removeEntry } = list
@@ -73,50 +73,63 @@ export function createVectors(): void {
 /** Asks processor `processor` to dispatch `vector`. Called by the HAL of this thread, and by software. */
 export function requestVector(processor: number, vector: number): void {
   const level = levelOf(vector)
-  const number = vector & 0xff
-  const pcr = pcrOf(processor)
-  const word = pcr + Pcr.Requests + level * 32 + (number >> 5) * 4
-  const bit = 1 << (number & 31)
-  // The request first: who takes the level's bit then finds it.
-  if (cpu.multiprocessor) atomicOr(word, bit)
-  else write32(word, read32(word) | bit)
+  const words = pcrOf(processor) >> 2
+  const word = words + REQUESTS + (vector >> 5)
+  const groups = words + GROUPS + level
+  const { i32 } = mem
+  // The request first, then its group: who takes the level's bit then finds both.
+  if (cpu.multiprocessor) {
+    Atomics.or(i32, word, 1 << (vector & 31))
+    Atomics.or(i32, groups, 1 << groupOf(vector))
+  } else {
+    i32[word] = (i32[word] as number) | (1 << (vector & 31))
+    i32[groups] = (i32[groups] as number) | (1 << groupOf(vector))
+  }
   requestProcessor(processor, levelBit(level))
 }
+// In words of the KPCR.
+const REQUESTS = Pcr.Requests >> 2
+const GROUPS = Pcr.Groups >> 2
+/** Words of requests that a level has. */
+const GROUPS_PER_LEVEL = VECTORS_PER_LEVEL / 32
+const groupOf = (vector: number): number => (vector >> 5) & (GROUPS_PER_LEVEL - 1)
 
-/** What asking for `vector` changes, for a thread that is no processor: request word and bit, then the pending bit. */
-export function vectorRequest(
-  { i32 }: Memory,
-  vector: number,
-): { processor: number; word: number; bit: number; pending: number } {
+/** The same from a thread that is no processor. Gives back the processor, and the pending bit that it has to be given. */
+export function postVector({ i32 }: Memory, vector: number): { processor: number; pending: number } {
   const level = levelOf(vector)
   const entry = (i32[Machine.Vectors >> 2] as number) + vector * VECTOR_SIZE
   const processor = i32[(entry + Vector.Processor) >> 2] as number
-  const word = pcrOf(processor) + Pcr.Requests + level * 32 + ((vector & 0xff) >> 5) * 4
-  return { processor, word, bit: 1 << (vector & 31), pending: levelBit(level) }
+  const words = pcrOf(processor) >> 2
+  Atomics.or(i32, words + REQUESTS + (vector >> 5), 1 << (vector & 31))
+  Atomics.or(i32, words + GROUPS + level, 1 << groupOf(vector))
+  return { processor, pending: levelBit(level) }
 }
 
 /** Takes the requests of one level; the IRQL is that level. */
 export function dispatchVectors(level: number): void {
-  const { i32 } = mem
-  const first = cpu.word + REQUESTS + level * GROUPS
-  for (let group = 0; group < GROUPS; group++) {
-    if (i32[first + group] !== 0) dispatchGroup(level, group, first + group)
+  let groups = take(cpu.word + GROUPS + level)
+  while (groups !== 0) {
+    const first = level * VECTORS_PER_LEVEL + lowestBit(groups) * 32
+    groups &= groups - 1
+    let bits = take(cpu.word + REQUESTS + (first >> 5))
+    while (bits !== 0) {
+      const vector = first + lowestBit(bits)
+      bits &= bits - 1
+      dispatchVector(vector, level)
+    }
   }
 }
-const REQUESTS = Pcr.Requests >> 2
-/** Words of requests that a level has. */
-const GROUPS = VECTORS_PER_LEVEL / 32
 
-function dispatchGroup(level: number, group: number, word: number): void {
+/** The bits in a word of the own KPCR, which are cleared. */
+function take(word: number): number {
   const { i32 } = mem
-  let bits = cpu.multiprocessor ? Atomics.exchange(i32, word, 0) : (i32[word] as number)
-  if (!cpu.multiprocessor) i32[word] = 0
-  while (bits !== 0) {
-    const lowest = 31 - Math.clz32(bits & -bits)
-    bits &= bits - 1
-    dispatchVector(vectorOf(level, group * 32 + lowest), level)
-  }
+  if (cpu.multiprocessor) return Atomics.exchange(i32, word, 0)
+  const bits = i32[word] as number
+  i32[word] = 0
+  return bits
 }
+
+const lowestBit = (bits: number): number => 31 - Math.clz32(bits & -bits)
 
 /** What this processor knows of an interrupt object: its routine and the views that it is called with. */
 interface Served {
@@ -154,15 +167,17 @@ function servedAnew(interrupt: number): Served {
 function dispatchVector(vector: number, level: number): void {
   const entry = entryOf(vector)
   acquireWord(entry + Vector.Lock)
-  const { pcr } = cpu
-  write32(pcr + Pcr.Interrupts, read32(pcr + Pcr.Interrupts) + 1)
-  write32(entry + Vector.Dispatches, read32(entry + Vector.Dispatches) + 1)
-  const service = read32(entry + Vector.Passive)
-  if (service !== 0) {
-    wakePassiveService(service) // under the lock: a disconnect on another processor ends the service, which is freed
-    releaseWord(entry + Vector.Lock)
-    return
-  }
+  add32(cpu.pcr + Pcr.Interrupts, 1)
+  add32(entry + Vector.Dispatches, 1)
+  if (read32(entry + Vector.Passive) === 0) serveVector(entry, vector, level)
+  // Under the lock: a disconnect on another processor ends the service, which is freed.
+  else wakePassiveService(read32(entry + Vector.Passive))
+  releaseWord(entry + Vector.Lock)
+}
+const TRACE_INTERRUPT = 1
+const TRACE_ISR = 2
+
+function serveVector(entry: number, vector: number, level: number): void {
   const head = entry + Vector.Chain
   const first = read32(head)
   let isClaimed = false
@@ -170,20 +185,17 @@ function dispatchVector(vector: number, level: number): void {
     if (ports.trace !== null) ports.trace.event(TRACE_INTERRUPT, vector, 0)
     // One object alone takes the frame under the lock that its ISR needs anyway.
     isClaimed = read32(first) === head ? serveAlone(first - K.ListEntry, entry) : serveChain(head, entry)
-    write32(pcr + Pcr.Irql, level)
+    write32(cpu.pcr + Pcr.Irql, level)
   }
   if (read32(entry + Vector.Lines) !== 0) endInterrupt(entry, isClaimed)
   countClaim(entry, vector, isClaimed)
-  releaseWord(entry + Vector.Lock)
 }
-const TRACE_INTERRUPT = 1
-const TRACE_ISR = 2
 
 function serveAlone(interrupt: number, entry: number): boolean {
   const lock = read32(interrupt + K.ActualLock)
   write32(cpu.pcr + Pcr.Irql, read8(interrupt + K.SynchronizeIrql))
   acquireLock(lock)
-  takeFrames(entry)
+  if (read32(entry + Vector.Lines) !== 0) takeFrames(entry)
   const isClaimed = read8(interrupt + K.IsActive) !== 0 && callService(interrupt)
   releaseLock(lock)
   return isClaimed
@@ -253,9 +265,8 @@ export function takeFrames(entry: number): void {
 
 function callService(interrupt: number): boolean {
   const { routine, interrupt: view, context } = servedOf(interrupt)
-  const irqlWord = cpu.pcr + Pcr.Irql
-  const irql = read32(irqlWord)
-  write32(interrupt + K.DispatchCount, read32(interrupt + K.DispatchCount) + 1)
+  const irql = read32(cpu.pcr + Pcr.Irql)
+  add32(interrupt + K.DispatchCount, 1)
   let claim: unknown
   try {
     claim = routine(view, context)
@@ -263,9 +274,9 @@ function callService(interrupt: number): boolean {
     escapedException(error, `ISR ${routine.name}`)
   }
   if (typeof claim === 'object') asyncAtDirql(interrupt, 'ISR', routine)
-  if (read32(irqlWord) !== irql) changedIrql(routine, interrupt, irql)
+  if (read32(cpu.pcr + Pcr.Irql) !== irql) changedIrql(routine, interrupt, irql)
   const isClaimed = Boolean(claim)
-  if (isClaimed) write32(interrupt + K.ClaimCount, read32(interrupt + K.ClaimCount) + 1)
+  if (isClaimed) add32(interrupt + K.ClaimCount, 1)
   if (ports.trace !== null) ports.trace.event(TRACE_ISR, interrupt, isClaimed ? 1 : 0)
   return isClaimed
 }

@@ -3,9 +3,12 @@
  *
  * Offsets are plain constants because these words are touched on every kernel call.
  */
-import { LOWEST_ADDRESS } from '../mm/memory.ts'
-import { atomicAnd, atomicOr, read32, write32 } from '../mm/access.ts'
-import { ports } from '../ports/ports.ts'
+import * as memory from '../mm/memory.ts'
+import * as plugged from '../ports/ports.ts'
+
+// Looked up once: an imported name is looked up at each use (decision 0041).
+const { LOWEST_ADDRESS, mem } = memory
+const { ports } = plugged
 
 /** Address of the machine block. */
 export const MACHINE = LOWEST_ADDRESS
@@ -114,7 +117,7 @@ export const Pcr = {
   DpcActive: 52,
   IpiPending: 56,
   ReadyLists: 64, // 32 × LIST_ENTRY, by priority
-  /** One summary bit for each 32 vectors of a level, then 8 words of request bits a level. */
+  /** A bit for each vector of a level. */
   Requests: 320, // 16 levels × 8 words
   HeldLockCount: 832,
   HeldLocks: 836, // 32 × address
@@ -123,6 +126,8 @@ export const Pcr = {
   /** The trace: events ever written, and the last 64 of 16 bytes. */
   TraceCount: 976,
   Trace: 1024,
+  /** Which words of a level's requests have a bit that is set. */
+  Groups: 2048, // 16 levels
 } as const
 
 /** Bits of a pending word. Device level L has bit 16 + L. */
@@ -157,29 +162,30 @@ export const cpu = {
   points: 0,
 }
 
+const PENDING = Pcr.Pending >> 2
+
 /** Sets `bits` in the pending word of `processor` and sees to it that somebody looks. */
 export function requestProcessor(processor: number, bits: number): void {
-  const pending = pcrOf(processor) + Pcr.Pending
-  if (!cpu.multiprocessor) {
-    write32(pending, read32(pending) | bits)
-    ports.processor.schedulePass()
-    return
-  }
-  atomicOr(pending, bits)
+  const { i32 } = mem
+  const pending = (pcrOf(processor) >> 2) + PENDING
+  if (!cpu.multiprocessor) i32[pending] = (i32[pending] as number) | bits
+  else Atomics.or(i32, pending, bits)
   if (processor === cpu.number) ports.processor.schedulePass()
   else ports.processor.ring(processor)
 }
 
 /** Clears `bits` in the own pending word. */
 export function clearPending(bits: number): void {
-  const pending = cpu.pcr + Pcr.Pending
-  if (cpu.multiprocessor) atomicAnd(pending, ~bits)
-  else write32(pending, read32(pending) & ~bits)
+  const { i32 } = mem
+  const pending = cpu.word + PENDING
+  if (cpu.multiprocessor) Atomics.and(i32, pending, ~bits)
+  else i32[pending] = (i32[pending] as number) & ~bits
 }
 
 /** Sets `bits` in the own pending word; the code that runs now looks at its next interruption point. */
 export function setPending(bits: number): void {
-  const pending = cpu.pcr + Pcr.Pending
-  if (cpu.multiprocessor) atomicOr(pending, bits)
-  else write32(pending, read32(pending) | bits)
+  const { i32 } = mem
+  const pending = cpu.word + PENDING
+  if (cpu.multiprocessor) Atomics.or(i32, pending, bits)
+  else i32[pending] = (i32[pending] as number) | bits
 }

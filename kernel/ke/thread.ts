@@ -8,11 +8,11 @@
  * ISRs and DPCs run without a store, so that a chain of promises started there does not pose as the thread
  * that they interrupted; they are told which that is.
  */
-import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import * as access from '../mm/access.ts'
 import type { Memory } from '../mm/memory.ts'
 import * as memory from '../mm/memory.ts'
-import { currentFrame, NO_FRAME } from './asyncframe.ts'
+import { currentFrame, NO_FRAME, scopeHere } from './asyncframe.ts'
 import { KTHREAD } from './layouts.ts'
 import * as kpcr from './pcr.ts'
 
@@ -47,26 +47,29 @@ export class ThreadRecord {
 export const threadStore = new AsyncLocalStorage<ThreadRecord | undefined>()
 
 /** Was made while no thread ran: what runs in its scope is no thread's, nor is what is started there. */
-const nobody = threadStore.exit(() => new AsyncResource('dirql'))
-
-const nobodyFrame = nobody.runInAsyncScope(currentFrame)
+const { frame: nobodyFrame, run: runAsNobody } = threadStore.exit(scopeHere)
 
 /** Runs `body` without the store of the thread that runs. */
-export const withoutThread = (body: () => void): void => nobody.runInAsyncScope(body)
+export const withoutThread = runAsNobody
 
 /** Records of the threads of this processor, by KTHREAD. */
 export const threadRecords = new Map<number, ThreadRecord>()
 
-/** What was found out last, and for which frame and memory that holds. */
+/** What was found out last, and for which frame and memory that holds. Never for nobody's frame. */
 const last: {
   frame: unknown
   words: Int32Array
   stored: ThreadRecord | undefined
   record: ThreadRecord | undefined
   thread: number
-  /** The thread that an ISR or DPC interrupted. */
-  interrupted: ThreadRecord | undefined
-} = { frame: NO_FRAME, words: mem.i32, stored: undefined, record: undefined, thread: 0, interrupted: undefined }
+} = { frame: NO_FRAME, words: mem.i32, stored: undefined, record: undefined, thread: 0 }
+
+/** The thread that an ISR or DPC has interrupted, while `isNow`. */
+const interrupted: { isNow: boolean; stored: ThreadRecord | undefined; thread: number } = {
+  isNow: false,
+  stored: undefined,
+  thread: 0,
+}
 
 /** What was found out holds no more: a thread has ended, or another machine begins. */
 export function forgetCurrent(): void {
@@ -74,41 +77,41 @@ export function forgetCurrent(): void {
   last.words = NO_WORDS
   last.stored = undefined
   last.record = undefined
+  interrupted.stored = undefined
 }
 const NO_WORDS = new Int32Array(0)
 
 function look(): typeof last {
   const stored = threadStore.getStore()
-  const record = stored ?? last.interrupted
+  const record = stored ?? interruptedRecord()
   last.stored = stored
   last.record = record === undefined || record.hasEnded ? undefined : record
   last.words = mem.i32
-  last.thread = last.record?.memory.i32 === mem.i32 ? last.record.address : read32(cpu.pcr + Pcr.IdleThread)
+  last.thread = last.record?.memory.i32 === mem.i32 ? last.record.address : idleThread()
   last.frame = currentFrame()
   return last
 }
 
+const idleThread = (): number => read32(cpu.pcr + Pcr.IdleThread)
+const interruptedRecord = (): ThreadRecord | undefined => (interrupted.isNow ? interrupted.stored : undefined)
+
 /** Runs `body`, the ISRs and DPCs that interrupt the thread of `stored`, without its store. */
 export function interruptThread(stored: ThreadRecord, body: () => void): void {
-  const { frame, record } = last
-  const isKnown = frame === currentFrame() && record === stored
-  last.interrupted = stored
-  // The thread is the same one in there, and behind it.
-  last.stored = undefined
-  last.frame = isKnown ? nobodyFrame : NO_FRAME
+  interrupted.thread = currentThread()
+  if (interrupted.stored !== stored) interrupted.stored = stored
+  interrupted.isNow = true
   try {
-    nobody.runInAsyncScope(body)
+    runAsNobody(body)
   } finally {
-    last.interrupted = undefined
-    const isSame = last.frame === nobodyFrame && last.record === record
-    last.frame = isKnown && isSame ? frame : NO_FRAME
-    last.stored = stored
+    interrupted.isNow = false
   }
 }
 
 /** The record that the store carries to the code that runs. */
 export function storedRecord(): ThreadRecord | undefined {
-  return currentFrame() === last.frame ? last.stored : look().stored
+  const frame = currentFrame()
+  if (frame === last.frame) return last.stored
+  return frame === nobodyFrame ? undefined : look().stored
 }
 
 /**
@@ -118,13 +121,21 @@ export function storedRecord(): ThreadRecord | undefined {
  * freed: such code runs on the idle thread.
  */
 export function currentRecord(): ThreadRecord | undefined {
-  return currentFrame() === last.frame ? last.record : look().record
+  const frame = currentFrame()
+  if (frame === last.frame) return last.record
+  if (frame !== nobodyFrame) return look().record
+  const record = interruptedRecord()
+  return record === undefined || record.hasEnded ? undefined : record
 }
 
 /** Address of the KTHREAD that runs or was interrupted; the idle thread's when there is none. */
 export function currentThread(): number {
-  return currentFrame() === last.frame && last.words === mem.i32 ? last.thread : look().thread
+  const frame = currentFrame()
+  if (frame === last.frame && last.words === mem.i32) return last.thread
+  return frame === nobodyFrame ? nobodysThread() : look().thread
 }
+
+const nobodysThread = (): number => (interrupted.isNow ? interrupted.thread : idleThread())
 
 const { Irql } = KTHREAD.offsets
 

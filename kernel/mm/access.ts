@@ -32,6 +32,12 @@ export function writeF64(address: number, value: number): void {
   mem.f64[address >> 3] = value
 }
 
+/** Adds to the word at `address`, as a lock allows. */
+export function add32(address: number, value: number): void {
+  const { i32 } = mem
+  i32[address >> 2] = (i32[address >> 2] as number) + value
+}
+
 /** Fills `length` bytes at `address` with zero. */
 export function zero(address: number, length: number): void {
   mem.u8.fill(0, address, address + length)
