@@ -50,7 +50,7 @@ export interface Result {
   unit: string
   peers: Record<string, number>
   limits: Record<string, number>
-  /** Ours divided by theirs. */
+  /** Ours divided by theirs: the median of the runs' own ratios. */
   ratios: Record<string, number>
   runs: number
 }
@@ -81,7 +81,10 @@ export function quantile(figures: readonly number[], share: number): number {
 /** Three digits, which is more than the runs agree on. */
 export const rounded = (figure: number): number => Number(figure.toPrecision(3))
 
-/** Medians of several runs. They are taken in turn, so that a host that slows down slows all of them. */
+/**
+ * Medians of several runs. They are taken in turn, and each of ours is compared with its neighbour of theirs, so that a
+ * host that slows down slows both.
+ */
 export async function measure(benchmark: Benchmark, quick: boolean): Promise<Result> {
   const wanted = quick ? (benchmark.runs?.quick ?? QUICK_RUNS) : (benchmark.runs?.full ?? RUNS)
   const { ours, peers = {}, limits = {}, close } = await benchmark.prepare(quick)
@@ -89,6 +92,7 @@ export async function measure(benchmark: Benchmark, quick: boolean): Promise<Res
     const takes: [string, Take][] = [['', ours], ...Object.entries({ ...peers, ...limits })]
     const runs = await takeInTurn(takes, wanted, quick ? QUICK_MS : Number.POSITIVE_INFINITY)
     const of = (name: string): number => median(runs.map((run) => run[name] as number))
+    const ratio = (name: string): number => median(runs.map((run) => (run[''] as number) / (run[name] as number)))
     const pick = (names: object): Record<string, number> =>
       Object.fromEntries(Object.keys(names).map((name) => [name, rounded(of(name))]))
     return {
@@ -96,7 +100,7 @@ export async function measure(benchmark: Benchmark, quick: boolean): Promise<Res
       unit: benchmark.unit,
       peers: pick(peers),
       limits: pick(limits),
-      ratios: Object.fromEntries(takes.slice(1).map(([name]) => [name, rounded(of('') / of(name))])),
+      ratios: Object.fromEntries(takes.slice(1).map(([name]) => [name, rounded(ratio(name))])),
       runs: runs.length,
     }
   } finally {
