@@ -62,6 +62,8 @@ export class Skip extends Error {
 
 const RUNS = 5
 const QUICK_RUNS = 3
+/** In a hurry no further run begins behind that. */
+const QUICK_MS = 500
 
 export function median(figures: readonly number[]): number {
   return quantile(figures, 0.5)
@@ -84,14 +86,13 @@ export const rounded = (figure: number): number => Number(figure.toPrecision(3))
  * host that slows down slows both.
  */
 export async function measure(benchmark: Benchmark, quick: boolean): Promise<Result> {
-  const runs = quick ? (benchmark.runs?.quick ?? QUICK_RUNS) : (benchmark.runs?.full ?? RUNS)
+  const wanted = quick ? (benchmark.runs?.quick ?? QUICK_RUNS) : (benchmark.runs?.full ?? RUNS)
   const { ours, peers = {}, limits = {}, close } = await benchmark.prepare(quick)
   try {
     const takes: [string, Take][] = [['', ours], ...Object.entries({ ...peers, ...limits })]
-    const figures = await takeInTurn(takes, runs)
-    const all = (name: string): number[] => figures.get(name) ?? []
-    const of = (name: string): number => median(all(name))
-    const ratio = (name: string): number => median(all(name).map((theirs, run) => (all('')[run] as number) / theirs))
+    const runs = await takeInTurn(takes, wanted, quick ? QUICK_MS : Number.POSITIVE_INFINITY)
+    const of = (name: string): number => median(runs.map((run) => run[name] as number))
+    const ratio = (name: string): number => median(runs.map((run) => (run[''] as number) / (run[name] as number)))
     const pick = (names: object): Record<string, number> =>
       Object.fromEntries(Object.keys(names).map((name) => [name, rounded(of(name))]))
     return {
@@ -100,20 +101,31 @@ export async function measure(benchmark: Benchmark, quick: boolean): Promise<Res
       peers: pick(peers),
       limits: pick(limits),
       ratios: Object.fromEntries(takes.slice(1).map(([name]) => [name, rounded(ratio(name))])),
-      runs,
+      runs: runs.length,
     }
   } finally {
     await close?.()
   }
 }
 
-async function takeInTurn(takes: readonly [string, Take][], runs: number): Promise<Map<string, number[]>> {
-  const figures = new Map<string, number[]>(takes.map(([name]) => [name, []]))
-  // The first compiles; its figure is not counted. What is run once only warms up by itself.
-  if (runs > 1) for (const [, take] of takes) await take()
-  for (let run = 0; run < runs; run++) {
-    for (const [name, take] of takes) figures.get(name)?.push(await take())
-  }
+/** What each take gave in each run: `wanted` of them, or fewer where they last longer than `ms`. */
+async function takeInTurn(
+  takes: readonly [string, Take][],
+  wanted: number,
+  ms: number,
+): Promise<Record<string, number>[]> {
+  const end = performance.now() + ms
+  // The first compiles, and is not counted: where it is not all that there is time for, and is little of that.
+  const first = await takeEach(takes)
+  if (wanted === 1 || performance.now() > end) return [first]
+  const runs: Record<string, number>[] = []
+  while (runs.length === 0 || (runs.length < wanted && performance.now() < end)) runs.push(await takeEach(takes))
+  return runs
+}
+
+async function takeEach(takes: readonly [string, Take][]): Promise<Record<string, number>> {
+  const figures: Record<string, number> = {}
+  for (const [name, take] of takes) figures[name] = await take()
   return figures
 }
 

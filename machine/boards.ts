@@ -7,7 +7,7 @@ import type { ModelBoard } from '../firmware-sim/model.ts'
 import type { HidModel, SerialModel } from '../firmware-sim/port-model.ts'
 import type { ModelFaults, UnoModel } from '../firmware-sim/uno-model.ts'
 import type { Memory } from '../kernel/mm/memory.ts'
-import { isWindowUnused, Line } from '../kernel/ports/device.ts'
+import { boardBit, isWindowUnused, Line } from '../kernel/ports/device.ts'
 import { type Attachment, attach, type BusReport, type Hands, type OpenBoard } from './attach.ts'
 import { type BoardFile, readBoardFile } from './boardfile.ts'
 import { boardPlan, layoutsOf, placedLines } from './boardplan.ts'
@@ -392,6 +392,8 @@ function namedPlace(name: string): string | undefined {
 export class Boards {
   readonly #slots: BoardSlots
   readonly #boards = new Map<string, Board>()
+  /** By the bit that rings for them. */
+  readonly #byBit = new Map<number, Board[]>()
   #next = 1
 
   constructor(slots: BoardSlots) {
@@ -404,8 +406,10 @@ export class Boards {
     if (option.name !== undefined) this.#checkName(option.name)
     const at = await attach(file, this.#placed(option, file.name), this.#slots.world, this.#slots.isVirtual)
     const name = option.name ?? this.#freeName(file.name, at.serialNumber)
-    const board = new Board(this.#slots, this.#next++, name, file, at)
+    const number = this.#next++
+    const board = new Board(this.#slots, number, name, file, at)
     this.#boards.set(name, board)
+    this.#byBit.set(boardBit(number), [...(this.#byBit.get(boardBit(number)) ?? []), board])
     await board.plug()
     return board
   }
@@ -449,10 +453,13 @@ export class Boards {
   async close(): Promise<void> {
     for (const board of this.#boards.values()) await board.close()
     this.#boards.clear()
+    this.#byBit.clear()
   }
 
-  /** Sends what the processors have posted to any board. */
-  serve(): void {
-    for (const board of this.#boards.values()) board.serve()
+  /** Sends what the processors have posted to boards that were rung for: `rung` has their bits. */
+  serve(rung: number): void {
+    for (let left = rung; left !== 0; left &= left - 1) {
+      for (const board of this.#byBit.get(left & -left) ?? []) board.serve()
+    }
   }
 }

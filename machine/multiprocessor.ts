@@ -131,7 +131,7 @@ export class Multiprocessor extends BaseMachine {
       world: this.world,
       takeMessages: () => {
         this.#takeAnswers()
-        if (Atomics.exchange(this.memory.i32, Block.MainPending >> 2, 0) !== 0) this.boards.serve()
+        this.boards.serve(Atomics.exchange(this.memory.i32, Block.MainPending >> 2, 0))
       },
       raiseClock: () => this.#request(0, levelBit(CLOCK_LEVEL)),
     })
@@ -236,7 +236,7 @@ export class Multiprocessor extends BaseMachine {
     const pending = Block.MainPending >> 2
     while (!this.#isDown) {
       const heard = Atomics.load(i32, doorbell)
-      if (Atomics.exchange(i32, pending, 0) !== 0) this.boards.serve()
+      this.boards.serve(Atomics.exchange(i32, pending, 0))
       const waited = Atomics.waitAsync(i32, doorbell, heard)
       if (waited.async) await waited.value
     }
@@ -306,27 +306,32 @@ export class Multiprocessor extends BaseMachine {
   readonly #stalled = (ms: number): void =>
     this.options.print(`the program's thread stood still for ${ms} ms, and with it all devices; it must not block\n`)
 
-  /** Every processor must come to an interruption point now and then: a ring makes one that sleeps do so. */
+  /**
+   * Every processor must come to an interruption point now and then: a ring makes one that sleeps do so. Named is the one
+   * that has been silent longest: on a host that gives a machine too little time others may be late with it.
+   */
   #watch(): void {
     if (this.crash !== null) return
+    const now = monotonicTicks(this.#base) / 10_000
     for (const seat of this.#seats) {
       const heartbeat = this.memory.i32[(pcrOf(seat.number) + Pcr.Heartbeat) >> 2] as number
-      const now = monotonicTicks(this.#base) / 10_000
-      if (heartbeat !== seat.heartbeat || this.#turns?.isWaitingFor(seat.number) === true) {
-        seat.heartbeat = heartbeat
-        seat.beatSince = now
-      } else if (now - seat.beatSince > this.options.watchdogMs) {
-        this.#stop(
-          seat,
-          BugCode.CLOCK_WATCHDOG_TIMEOUT,
-          `processor ${seat.number} hangs: it came to no interruption point for ${Math.round(now - seat.beatSince)} ms; ` +
-            'a loop in a driver never calls the kernel, or waits for a lock that nobody gives back',
-          '',
-        )
-        return
-      }
-      this.#request(seat.number, Pending.Beat)
+      if (heartbeat === seat.heartbeat && this.#turns?.isWaitingFor(seat.number) !== true) continue
+      seat.heartbeat = heartbeat
+      seat.beatSince = now
     }
+    const seat = this.#seats.reduce((longest, one) => (one.beatSince < longest.beatSince ? one : longest))
+    const ms = Math.round(now - seat.beatSince)
+    if (ms <= this.options.watchdogMs) {
+      for (const { number } of this.#seats) this.#request(number, Pending.Beat)
+      return
+    }
+    this.#stop(
+      seat,
+      BugCode.CLOCK_WATCHDOG_TIMEOUT,
+      `processor ${seat.number} hangs: it came to no interruption point for ${ms} ms; ` +
+        'a loop in a driver never calls the kernel, or waits for a lock that nobody gives back',
+      '',
+    )
   }
 
   #stop(seat: Seat, code: number, message: string, stack: string): void {

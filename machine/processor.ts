@@ -16,6 +16,7 @@ import { threadStore } from '../kernel/ke/thread.ts'
 import { refillQuantum } from '../kernel/ke/wait.ts'
 import { atomicAdd, atomicOr, readF64, writeF64 } from '../kernel/mm/access.ts'
 import { mem, viewMemory } from '../kernel/mm/memory.ts'
+import { boardBit } from '../kernel/ports/device.ts'
 import { plugPorts } from '../kernel/ports/ports.ts'
 import { startKernel } from './kernel.ts'
 import { MULTIPROCESSOR_POLL_TICKS, pollLimit } from './polling.ts'
@@ -189,8 +190,8 @@ function start(): void {
     clock,
     oracle,
     wire: {
-      kick: () => {
-        atomicOr(Block.MainPending, 1)
+      kick: (board) => {
+        atomicOr(Block.MainPending, boardBit(board))
         wakeMain()
       },
     },

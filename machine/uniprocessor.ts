@@ -20,7 +20,7 @@ import { forgetCurrent, threadRecords, threadStore, withoutThread } from '../ker
 import { refillQuantum } from '../kernel/ke/wait.ts'
 import { readF64, writeF64 } from '../kernel/mm/access.ts'
 import { type Memory, memoryOfThread, useMemory, viewMemory } from '../kernel/mm/memory.ts'
-import { answerReply } from '../kernel/ports/device.ts'
+import { answerReply, boardBit } from '../kernel/ports/device.ts'
 import type { CrashRecord } from '../kernel/ports/crash.ts'
 import { type ClockPort, plugPorts, unplugPorts } from '../kernel/ports/ports.ts'
 import { UsageError } from './errors.ts'
@@ -181,17 +181,20 @@ export class Uniprocessor extends BaseMachine {
   }
 
   /** Boards of this thread are served behind the code that posts: never inside an ISR. */
-  readonly #kick = (): void => {
-    if (this.#isKicked) return
-    this.#isKicked = true
+  readonly #kick = (board: number): void => {
+    const wasRung = this.#rung !== 0
+    this.#rung |= boardBit(board)
+    if (wasRung) return
     if (this.#timeline === null) queueMicrotask(this.#serveSoon)
     else this.world.after(0, this.#serve)
   }
-  #isKicked = false
+  /** Boards that something was posted to, by their bits. */
+  #rung = 0
 
   readonly #serve = (): void => {
-    this.#isKicked = false
-    if (!this.#isDown) this.boards.serve()
+    const rung = this.#rung
+    this.#rung = 0
+    if (!this.#isDown) this.boards.serve(rung)
   }
 
   /** Behind the code that runs now, and without the store of its thread. */

@@ -128,8 +128,8 @@ class SoakMachine extends Uniprocessor {
   #serve(host: BoardHost): void {
     const { boards } = this
     const serve = boards.serve.bind(boards)
-    boards.serve = () => {
-      serve()
+    boards.serve = (rung) => {
+      serve(rung)
       host.serve()
     }
   }

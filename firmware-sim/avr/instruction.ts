@@ -43,6 +43,9 @@ export function execute(cpu: CPU): void {
     case 3: // ADD
       data[d] = add(data, data[d] as number, data[r] as number, 0)
       break
+    case 4: // CPSE
+      skip(cpu, data[d] === data[r])
+      break
     case 5: // CP
       subtract(data, data[d] as number, data[r] as number, 0, 0)
       break
@@ -110,6 +113,13 @@ export function execute(cpu: CPU): void {
         return
       }
       break
+    case 38: // SBIC and SBIS; CBI and SBI are rare
+      if (!(opcode & 0x0100)) {
+        avrInstruction(cpu)
+        return
+      }
+      skip(cpu, isBit(cpu.readData(FIRST_IO + ((opcode >> 3) & 0x1f)), opcode))
+      break
     case 44:
     case 45: // IN
       data[d] = cpu.readData(FIRST_IO + ((opcode & 0x0f) | ((opcode >> 5) & 0x30)))
@@ -137,6 +147,13 @@ export function execute(cpu: CPU): void {
     case 61: // BRBC
       branch(cpu, opcode, ((data[SREG] as number) & (1 << (opcode & 7))) === 0)
       return
+    case 63: // SBRC and SBRS
+      if (opcode & 0x0008) {
+        avrInstruction(cpu)
+        return
+      }
+      skip(cpu, isBit(data[d] as number, opcode))
+      break
     default:
       avrInstruction(cpu)
       return
@@ -217,12 +234,29 @@ function branch(cpu: CPU, opcode: number, isTaken: boolean): void {
   }
 }
 
-/** N, V, S and Z of a result. */
-const signs = (result: number, overflow: number): number => {
-  const isNegative = result & 0x80
-  const isOver = overflow & 0x80
-  return (result === 0 ? Z : 0) | (isNegative ? N : 0) | (isOver ? V : 0) | (isNegative !== isOver ? S : 0)
+/** Whether the bit that a skipping instruction names is as it asks: bit 9 asks for a one. */
+const isBit = (value: number, opcode: number): boolean => ((value >> (opcode & 7)) & 1) === ((opcode >> 9) & 1)
+
+/** Passes over the instruction that follows, if it is to. */
+function skip(cpu: CPU, isSkipped: boolean): void {
+  if (!isSkipped) return
+  const words = isTwoWords(cpu.progMem[cpu.pc + 1] as number) ? 2 : 1
+  cpu.pc += words
+  cpu.cycles += words
 }
+
+/** LDS and STS, JMP and CALL. */
+const isTwoWords = (opcode: number): boolean =>
+  (opcode & 0xfc0f) === 0x9000 || (opcode & 0xfe0e) === 0x940c || (opcode & 0xfe0e) === 0x940e
+
+/** N, V, S and Z of a result; `overflow` is in its bit 7. Looked up: the branches that it takes cannot be foretold. */
+const signs = (result: number, overflow: number): number => SIGNS[result | ((overflow & 0x80) << 1)] as number
+const SIGNS = Uint8Array.from({ length: 512 }, (_, index) => {
+  const result = index & 0xff
+  const isNegative = (result & 0x80) !== 0
+  const isOver = index > 0xff
+  return (result === 0 ? Z : 0) | (isNegative ? N : 0) | (isOver ? V : 0) | (isNegative !== isOver ? S : 0)
+})
 
 /** `keepsZero` is Z where a zero result leaves Z as it was. */
 function subtract(data: Uint8Array, left: number, right: number, carry: number, keepsZero: number): number {
@@ -232,7 +266,7 @@ function subtract(data: Uint8Array, left: number, right: number, carry: number, 
   let flags = signs(result, (left ^ right) & (left ^ result))
   if (keepsZero !== 0) flags &= ~Z | sreg
   const half = (~left & right) | (right & result) | (result & ~left)
-  data[SREG] = (sreg & KEPT) | flags | (difference < 0 ? C : 0) | (half & 0x08 ? H : 0)
+  data[SREG] = (sreg & KEPT) | flags | ((difference >> 8) & C) | ((half & 0x08) << 2)
   return result
 }
 
@@ -241,7 +275,7 @@ function add(data: Uint8Array, left: number, right: number, carry: number): numb
   const result = sum & 0xff
   const half = (left & right) | (right & ~result) | (~result & left)
   const flags = signs(result, (left ^ result) & (right ^ result))
-  data[SREG] = ((data[SREG] as number) & KEPT) | flags | (sum > 0xff ? C : 0) | (half & 0x08 ? H : 0)
+  data[SREG] = ((data[SREG] as number) & KEPT) | flags | (sum >> 8) | ((half & 0x08) << 2)
   return result
 }
 

@@ -44,7 +44,7 @@ export const Machine = {
   Token: MACHINE + 80,
   /** Lockstep: participants that had nothing to do since somebody last had. */
   IdleCount: MACHINE + 84,
-  /** Doorbell and pending bits of the main thread. */
+  /** Doorbell of the main thread, and the bits of boards that something was posted to (`boardBit`). */
   MainDoorbell: MACHINE + 88,
   MainPending: MACHINE + 92,
   TraceHash: MACHINE + 96,

@@ -38,14 +38,14 @@ export function viewMemory(buffer: SharedArrayBuffer): Memory {
 /**
  * V8 does not count shared buffers when it decides whether to collect garbage: hundreds of machines, one after the other,
  * would keep theirs, until the address space is too big to start a process from. A buffer that counts, and that nobody
- * touches, lives as long as each.
+ * touches, lives as long as each. It is so small that V8 collects with every few machines, and not with each.
  */
 const counted = new WeakMap<SharedArrayBuffer, ArrayBuffer>()
 
 /** Memory for a machine: zeroes, and only what is touched costs anything. */
 export function allocateMemory(bytes: number): Memory {
   const buffer = new SharedArrayBuffer(bytes)
-  counted.set(buffer, new ArrayBuffer(bytes / 4))
+  counted.set(buffer, new ArrayBuffer(bytes / 16))
   return viewMemory(buffer)
 }
 

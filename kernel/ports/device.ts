@@ -143,6 +143,9 @@ export const Ring = {
 export const RING_ENTRY_SIZE = 16
 export const ringSize = (room: number): number => Ring.Entries + room * RING_ENTRY_SIZE
 
+/** Boards are rung by 32 bits: what serves them looks at one in 32, however many there are. */
+export const boardBit = (board: number): number => 1 << (board & 31)
+
 /** What an entry of a ring asks of the board. A token is the address of the REPLY that is to be answered, once. */
 export const Post = {
   Write: 1, // device, offset, value

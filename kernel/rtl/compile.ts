@@ -8,11 +8,12 @@
 import { mem } from '../mm/memory.ts'
 import { loader, storer, typedArray, type Known } from './access.ts'
 import { atomicClass } from './atomic.ts'
+import { addWhenUsed } from './lazy.ts'
 import type { Layout } from './layout.ts'
 import { pvoidOf, storePvoid } from './pvoid.ts'
 import { idOf, routineOf } from './routine.ts'
 import { SHIFT } from './scalar.ts'
-import type { FieldLayout } from './types.ts'
+import type { FieldLayout, FieldType } from './types.ts'
 
 /** A class of views, with the accessors of its fields and nothing else. */
 export type ViewClass = new (address: number) => { readonly address: number }
@@ -20,19 +21,58 @@ export type ViewClass = new (address: number) => { readonly address: number }
 /** What the accessors call, by the names that they call it. */
 const runtime = { atomicClass, idOf, loader, pvoidOf, routineOf, storePvoid, typedArray }
 
-/** The whole class in one `new Function`, with `mem` as a constant of its closure. */
+/** The class from source: at once what makes a view, and the accessors when one is first used. */
 export function compileFromSource(layout: Layout): ViewClass {
   const fields = Object.values(layout.fields)
   const types = fields.map((field) => field.type)
+  const cls = fields.some(isTypedArray) ? classWithNumbers(fields, types) : unusedClass()
+  Object.defineProperty(cls, 'name', { value: layout.name })
+  addWhenUsed(cls.prototype as object, () => accessorsFromSource(fields, types))
+  return cls
+}
+
+const EMPTY = 'class { constructor(address) { this.address = address } }'
+const stock: ViewClass[] = []
+
+let stocks = 0
+
+/**
+ * A class that no other struct has: each stands by itself in the source, of which 32 cost as much as one. The number is
+ * there because V8 compiles one text once, and keeps one feedback for all that comes of it.
+ */
+function unusedClass(): ViewClass {
+  if (stock.length === 0) {
+    stocks += 1
+    stock.push(...(new Function(`return [${`${EMPTY},`.repeat(32)}] // ${stocks}`)() as ViewClass[]))
+  }
+  return stock.pop() as ViewClass
+}
+
+/** A class whose views keep the typed arrays that were asked of them. */
+function classWithNumbers(fields: readonly FieldLayout[], types: readonly FieldType[]): ViewClass {
+  const numbers = fields.map((field, i) => (isTypedArray(field) ? numbersOf(field, i) : ''))
+  const source = `return class {
+      constructor(address) { this.address = address }
+      ${numbers.join('\n')}
+    }`
+  return new Function('runtime', 'types', source)(runtime, types) as ViewClass
+}
+
+function numbersOf({ name, offset }: FieldLayout, i: number): string {
+  return `#numbers${i}
+      get ${name}() { return this.#numbers${i} ??= runtime.typedArray(types[${i}], this.address + ${offset}) }`
+}
+
+/** `mem` is a constant of their closure. */
+function accessorsFromSource(fields: readonly FieldLayout[], types: readonly FieldType[]): PropertyDescriptorMap {
   const source = `
     const { ${Object.keys(runtime).join(', ')} } = runtime
     ${fields.map(constantsOf).join('\n')}
-    return ({ ${layout.name}: class {
-      ${fields.map((field, i) => (isTypedArray(field) ? `#numbers${i}` : '')).join('\n')}
-      constructor(address) { this.address = address }
-      ${fields.map(accessorsOf).join('\n')}
-    } }).${layout.name}`
-  return new Function('mem', 'runtime', 'types', source)(mem, runtime, types) as ViewClass
+    return { ${fields.map(accessorsOf).join('\n')} }`
+  const made = new Function('mem', 'runtime', 'types', source)(mem, runtime, types) as object
+  const descriptors = Object.getOwnPropertyDescriptors(made) as PropertyDescriptorMap
+  for (const descriptor of Object.values(descriptors)) descriptor.enumerable = false // as those of a class
+  return descriptors
 }
 
 function isTypedArray({ type }: FieldLayout): boolean {
@@ -65,27 +105,25 @@ function accessorsOf(field: FieldLayout, i: number): string {
   switch (type.kind) {
     case 'scalar': {
       const element = `mem.${type.view}[${SHIFT[type.view] === 0 ? address : `(${address}) >> ${SHIFT[type.view]}`}]`
-      return `get ${name}() { return ${element} }
-              set ${name}(value) { ${element} = value }`
+      return `get ${name}() { return ${element} },
+              set ${name}(value) { ${element} = value },`
     }
     case 'pointer': {
       const target = type.isForward ? `(T${i} ??= types[${i}].target())` : `T${i}`
-      return `get ${name}() { const to = ${word}; return to === 0 ? null : new ${target}(to) }
-              set ${name}(value) { ${word} = value === null ? 0 : value.address }`
+      return `get ${name}() { const to = ${word}; return to === 0 ? null : new ${target}(to) },
+              set ${name}(value) { ${word} = value === null ? 0 : value.address },`
     }
     case 'pvoid':
-      return `get ${name}() { return pvoidOf(${word}, mem.u32[(this.address + ${offset + 4}) >> 2]) }
-              set ${name}(value) { storePvoid(${address}, value) }`
+      return `get ${name}() { return pvoidOf(${word}, mem.u32[(this.address + ${offset + 4}) >> 2]) },
+              set ${name}(value) { storePvoid(${address}, value) },`
     case 'routine':
-      return `get ${name}() { return routineOf(${word}) }
-              set ${name}(value) { ${word} = idOf(value) }`
+      return `get ${name}() { return routineOf(${word}) },
+              set ${name}(value) { ${word} = idOf(value) },`
     case 'array':
-      return isTypedArray(field)
-        ? `get ${name}() { return this.#numbers${i} ??= typedArray(types[${i}], ${address}) }`
-        : `get ${name}() { return load${i}(${address}) }`
+      return isTypedArray(field) ? '' : `get ${name}() { return load${i}(${address}) },`
     case 'atomic':
     case 'struct':
-      return `get ${name}() { return new T${i}(${address}) }`
+      return `get ${name}() { return new T${i}(${address}) },`
   }
 }
 

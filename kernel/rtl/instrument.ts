@@ -2,6 +2,7 @@
 
 import { loader, storer, typedArray, type Known } from './access.ts'
 import { ElementArray } from './array.ts'
+import { addNow } from './lazy.ts'
 import { classes } from './registry.ts'
 import type { AnyStruct, AnyView, ArrayField, FieldLayout } from './types.ts'
 
@@ -44,6 +45,7 @@ function fieldDescriptors(cls: AnyStruct, accessors: Accessors): PropertyDescrip
 }
 
 function plainAccessors(cls: AnyStruct, { name }: FieldLayout): PropertyDescriptor {
+  addNow(cls.prototype as object)
   return Object.getOwnPropertyDescriptor(cls.prototype, name)!
 }
 

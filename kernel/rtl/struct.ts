@@ -64,7 +64,7 @@ function defineClass(layout: Layout): AnyStruct {
     offsets: Object.freeze(Object.fromEntries(Object.values(layout.fields).map(({ name, offset }) => [name, offset]))),
     at: (address: number): AnyView | null => (address === 0 ? null : new cls(address)),
   }
-  for (const [name, value] of Object.entries(statics)) Object.defineProperty(cls, name, { value, enumerable: true })
+  Object.assign(cls, statics)
   Object.defineProperty(cls.prototype, classOf, { value: cls })
   Object.defineProperty(cls.prototype, INSPECT, {
     value(this: AnyView) {

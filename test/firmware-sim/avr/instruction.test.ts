@@ -51,6 +51,36 @@ test('each instruction that is not left to avr8js does what it does there: every
   expect(different).toEqual([])
 })
 
+const SKIPS: [name: string, opcode: number][] = [
+  ['CPSE', 0x1000], // r0 and r0
+  ['SBIC', 0x9900],
+  ['SBIS', 0x9b00],
+  ['SBRC', 0xfc00],
+  ['SBRS', 0xfe00],
+]
+/** LDS, STS, JMP, CALL, and neighbours that have one word. */
+const NEXT = [0x9000, 0x91f0, 0x9200, 0x93f0, 0x940c, 0x95fd, 0x940e, 0x95ff, 0x9001, 0x920f, 0x940a, 0x9508, 0x8c00]
+
+test.each(SKIPS)('%s passes over all words of the next instruction, as in avr8js', (_name, opcode) => {
+  const [ours, theirs] = [machine(), machine()]
+  for (const next of NEXT) {
+    for (const byte of [0, 1]) {
+      for (const [cpu, step] of [
+        [ours, execute],
+        [theirs, avrInstruction],
+      ] as const) {
+        cpu.data.fill(byte)
+        cpu.progMem[8] = opcode
+        cpu.progMem[9] = next
+        cpu.pc = 8
+        cpu.cycles = 0
+        step(cpu)
+      }
+      expect([next, byte, ours.pc, ours.cycles]).toEqual([next, byte, theirs.pc, theirs.cycles])
+    }
+  }
+})
+
 /** CPC, SBC, ADD, CP, SUB, ADC, AND, EOR and OR of r16 and r17, and H by the low halves. */
 const ARITHMETIC: [
   name: string,
