@@ -47,35 +47,8 @@ const found = findFrames()
 /** No frame is this one. */
 export const NO_FRAME = Number.NaN
 
-/** Whether frames are known here. */
-export const hasFrames = found !== null
-
 /** Something that is the same while the stores are; NO_FRAME, which is not even the same as itself, where nobody knows. */
 export const currentFrame: () => unknown = found?.current ?? (() => NO_FRAME)
 
-/** Stores as they were somewhere. */
-export interface Scope {
-  readonly frame: unknown
-  /** Calls `body` with them. */
-  run: (body: () => void) => void
-}
-
-/** The stores of the code that calls this. */
-export function scopeHere(): Scope {
-  const frame = currentFrame()
-  if (found === null) {
-    const resource = new AsyncResource('dirql')
-    return { frame, run: (body) => resource.runInAsyncScope(body) }
-  }
-  const { set } = found
-  const run = (body: () => void): void => {
-    const before = currentFrame()
-    set(frame)
-    try {
-      body()
-    } finally {
-      set(before)
-    }
-  }
-  return { frame, run }
-}
+/** Changes it, for code that changes it back; null where nobody knows how. */
+export const setFrame: ((frame: unknown) => void) | null = found?.set ?? null

@@ -68,9 +68,9 @@ export function attachProcessor(memory: Memory, number: number, options: KernelO
     count: options.processors,
     pcr: pcrOf(number),
     word: pcrOf(number) >> 2,
-    multiprocessor: options.processors > 1,
-    checked: options.checked,
-    lockstep: options.isVirtual,
+    multiprocessor: Number(options.processors > 1),
+    checked: Number(options.checked),
+    lockstep: Number(options.isVirtual),
     localRoutines: options.localRoutines,
     apcLevelThreads: 0,
     points: 0,
@@ -96,7 +96,7 @@ export function startProcessor(): void {
 }
 
 function plugPool(): void {
-  poolLocks.multiprocessor = cpu.multiprocessor
+  poolLocks.multiprocessor = cpu.multiprocessor === 1
   poolLocks.whileWaiting = leaveIfFrozen
   poolFault.irql = currentIrql
   poolFault.raise = raiseStatus

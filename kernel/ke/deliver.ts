@@ -29,11 +29,7 @@ const { clearPending, cpu, levelBit, Pcr, Pending, setPending } = kpcr
 
 const Thread = KTHREAD.offsets
 
-function deliver(): void {
-  const thread = storedRecord()
-  if (thread === undefined) deliverAll()
-  else interruptThread(thread, deliverAll)
-}
+const deliver = (): void => interruptThread(deliverAll)
 
 function deliverAll(): void {
   for (let bits = deliverable(); bits !== 0; bits = deliverable()) {

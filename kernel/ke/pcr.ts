@@ -152,9 +152,10 @@ export const cpu = {
   pcr: pcrOf(0),
   /** The index of `pcr` among the words of the memory: what every kernel call touches is found from here. */
   word: pcrOf(0) >> 2,
-  multiprocessor: false,
-  checked: true,
-  lockstep: false,
+  // Numbers, 0 or 1, of which V8 knows that they are: whether one is 0 is one comparison, and ten of an unknown boolean.
+  multiprocessor: 0,
+  checked: 1,
+  lockstep: 0,
   localRoutines: false,
   /** Threads of this processor at APC_LEVEL: while it is 0, IRQL below DISPATCH_LEVEL is PASSIVE_LEVEL. */
   apcLevelThreads: 0,

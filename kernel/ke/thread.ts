@@ -8,11 +8,11 @@
  * ISRs and DPCs run without a store, so that a chain of promises started there does not pose as the thread
  * that they interrupted; they are told which that is.
  */
-import { AsyncLocalStorage } from 'node:async_hooks'
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import * as access from '../mm/access.ts'
 import type { Memory } from '../mm/memory.ts'
 import * as memory from '../mm/memory.ts'
-import { currentFrame, NO_FRAME, scopeHere } from './asyncframe.ts'
+import { currentFrame, NO_FRAME, setFrame } from './asyncframe.ts'
 import { KTHREAD } from './layouts.ts'
 import * as kpcr from './pcr.ts'
 
@@ -47,10 +47,11 @@ export class ThreadRecord {
 export const threadStore = new AsyncLocalStorage<ThreadRecord | undefined>()
 
 /** Was made while no thread ran: what runs in its scope is no thread's, nor is what is started there. */
-const { frame: nobodyFrame, run: runAsNobody } = threadStore.exit(scopeHere)
+const nobody = threadStore.exit(() => new AsyncResource('dirql'))
+const nobodyFrame = nobody.runInAsyncScope(currentFrame)
 
 /** Runs `body` without the store of the thread that runs. */
-export const withoutThread = runAsNobody
+export const withoutThread = (body: () => void): void => nobody.runInAsyncScope(body)
 
 /** Records of the threads of this processor, by KTHREAD. */
 export const threadRecords = new Map<number, ThreadRecord>()
@@ -95,14 +96,23 @@ function look(): typeof last {
 const idleThread = (): number => read32(cpu.pcr + Pcr.IdleThread)
 const interruptedRecord = (): ThreadRecord | undefined => (interrupted.isNow ? interrupted.stored : undefined)
 
-/** Runs `body`, the ISRs and DPCs that interrupt the thread of `stored`, without its store. */
-export function interruptThread(stored: ThreadRecord, body: () => void): void {
+/** Runs `body`, ISRs and DPCs: they interrupt the thread that runs, if one does, and go without its store. */
+export function interruptThread(body: () => void): void {
+  const frame = currentFrame()
+  const stored = storedRecord()
+  if (stored === undefined) {
+    body()
+    return
+  }
   interrupted.thread = currentThread()
   if (interrupted.stored !== stored) interrupted.stored = stored
   interrupted.isNow = true
+  setFrame?.(nobodyFrame)
   try {
-    runAsNobody(body)
+    if (setFrame === null) withoutThread(body)
+    else body()
   } finally {
+    setFrame?.(frame)
     interrupted.isNow = false
   }
 }

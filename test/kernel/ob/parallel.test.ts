@@ -52,7 +52,7 @@ test('processors that create, open and close the same names agree on one object,
     expect(openHandles(read32(Root.ObKernelHandles))).toBe(0)
   } finally {
     cpu.isProcessor = false
-    cpu.multiprocessor = false
+    cpu.multiprocessor = 0
     unplugPorts()
   }
 })
