@@ -5,6 +5,7 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type { BootOptions } from '../machine/index.ts'
+import { compiledEnv } from './compiled.ts'
 import { expectEqual, type Take } from './benchmark.ts'
 import type { Figure } from './drivers/locks.ts'
 
@@ -27,7 +28,7 @@ export interface Aboard extends Runs {
 }
 
 export async function aboard(options: Pick<BootOptions, 'drivers' | 'trace'> = {}): Promise<Aboard> {
-  const thread = new Worker(THREAD, { workerData: options })
+  const thread = new Worker(THREAD, { workerData: options, env: compiledEnv })
   await answer(thread)
   return {
     run(driver, routine, argument) {

@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import type { Take } from './benchmark.ts'
+import { compiledEnv } from './compiled.ts'
 import { answer } from './far.ts'
 
 const RUNNER = new URL('./peers/runner.ts', import.meta.url)
@@ -33,7 +34,7 @@ export function apart(file: string, routine: string, argument: unknown): Take {
 }
 
 function start(): Worker {
-  const worker = new Worker(RUNNER)
+  const worker = new Worker(RUNNER, { env: compiledEnv })
   worker.unref()
   return worker
 }
@@ -43,7 +44,7 @@ let child: ChildProcess | null = null
 /** The same in another process. */
 export function beside(file: string, routine: string, argument: unknown): Take {
   return async () => {
-    child ??= fork(fileURLToPath(RUNNER), { serialization: 'advanced' })
+    child ??= fork(fileURLToPath(RUNNER), { serialization: 'advanced', env: compiledEnv })
     child.ref()
     child.channel?.ref()
     child.send({ file, routine, argument } satisfies Errand)

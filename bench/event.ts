@@ -3,6 +3,7 @@ import { boot, type Machine } from '../machine/index.ts'
 import { apart } from './apart.ts'
 import { baseline } from './baselines.ts'
 import { atLeast, atMost, type Benchmark, expectEqual, rate, rates, timedAsync } from './benchmark.ts'
+import { bootOnCores } from './cores.ts'
 import { startPair, takePair } from './pairs.ts'
 
 /**
@@ -54,7 +55,7 @@ export const event: Benchmark[] = [
     goals: [atMost(2, 'Atomics.wait and notify'), atMost(0.5, 'postMessage')],
     async prepare(quick) {
       const rounds = quick ? 3000 : 20_000
-      const machine = await boot({ processors: 2 })
+      const machine = await bootOnCores()
       const [asleep, spinning, messages] = await Promise.all([
         startPair('wake'),
         startPair('spin'),

@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { Skip } from './benchmark.ts'
+import { compiledEnv } from './compiled.ts'
 import type { Circled } from './far/circle.ts'
 
 const MAIN = fileURLToPath(new URL('./far/main.ts', import.meta.url))
@@ -24,7 +25,7 @@ export interface Far {
 
 export async function startFar(kind: BoardKind): Promise<Far> {
   if (process.platform === 'win32') throw new Skip('Windows has no pseudo terminals')
-  const child = fork(MAIN, [kind], { serialization: 'advanced' })
+  const child = fork(MAIN, [kind], { serialization: 'advanced', env: compiledEnv })
   const path = await answer<string>(child)
   return {
     path,

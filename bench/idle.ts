@@ -59,7 +59,7 @@ export const idle: Benchmark[] = [
       const milliseconds = quick ? SHORT_MS : LONG_MS
       return {
         ours: idleBeside(milliseconds, startMachine, SETTLE_MS),
-        limits: { 'two workers asleep': idleBeside(milliseconds, startSleepers, 0) },
+        limits: { 'two workers asleep': idleBeside(milliseconds / 2, startSleepers, 0) },
       }
     },
   },

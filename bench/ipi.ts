@@ -2,6 +2,7 @@
 import { boot } from '../machine/index.ts'
 import { baseline } from './baselines.ts'
 import { atMost, type Benchmark, expectEqual, type Goal, quantile } from './benchmark.ts'
+import { bootOnCores } from './cores.ts'
 import { startPair, takePair } from './pairs.ts'
 
 /** Interrupts until what runs behind a wake-up is compiled. */
@@ -19,7 +20,7 @@ function shareBelow(name: string, share: number, goals: readonly Goal[]): Benchm
     runs: RUNS,
     async prepare(quick) {
       const rounds = quick ? 100 : 500
-      const machine = await boot({ processors: 2 })
+      const machine = await bootOnCores()
       const [wake, message] = await Promise.all([startPair('wakeOneWay'), startPair('messageOneWay')])
       const address = await machine.run(DRIVER, 'connect', null, 1)
       let asserted = 0

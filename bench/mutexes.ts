@@ -4,6 +4,7 @@ import { aboard, figureOf } from './aboard.ts'
 import { apart } from './apart.ts'
 import { baseline } from './baselines.ts'
 import { atLeast, atMost, type Benchmark, type Contenders, expectEqual, rates } from './benchmark.ts'
+import { bootOnCores } from './cores.ts'
 import { perRound, type Span } from './drivers/meet.ts'
 
 const DRIVER = new URL('./drivers/mutexes.ts', import.meta.url)
@@ -44,7 +45,7 @@ const readMostly: Benchmark = {
   goals: [atLeast(0.4, 'pthread_rwlock')],
   async prepare(quick) {
     const rounds = quick ? 100_000 : 500_000
-    const machine = await boot({ processors: 2 })
+    const machine = await bootOnCores()
     return {
       ours: async () => {
         const address = await machine.run(DRIVER, 'create')

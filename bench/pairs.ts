@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { expectEqual, quantile, type Take } from './benchmark.ts'
+import { pin } from './cores.ts'
 
 const FILE = new URL('./peers/pair.ts', import.meta.url)
 
@@ -22,7 +23,8 @@ export async function startPair(kind: Kind): Promise<Pair> {
   const pair = [port1, port2].map(
     (port, side) => new Worker(FILE, { workerData: { kind, buffer, port, side }, transferList: [port] }),
   )
-  await Promise.all(pair.map((worker) => once(worker, 'message')))
+  const threads = await Promise.all(pair.map(async (worker) => ((await once(worker, 'message')) as [number])[0]))
+  if (kind !== 'sleep') pin(threads)
   return {
     async run(rounds) {
       const answers = pair.map((worker) => once(worker, 'message'))

@@ -79,7 +79,7 @@ function echoes(name: string, processors: number, goals: readonly Goal[]): Bench
     what: `from a text line that the program writes to the promise of its echo, over a PTY, p50; ${on(processors)}`,
     goals,
     prepare(quick) {
-      const count = quick ? 600 : 2000
+      const count = quick ? (processors === 1 ? 600 : 200) : 2000
       return compare(processors, (port, path) => ({
         ours: async () => quantile(await echo(port, count), 0.5),
         peers: { [RAW]: beside('serial', 'echoed', { path, count }) },

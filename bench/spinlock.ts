@@ -4,6 +4,7 @@ import { aboard, figureOf } from './aboard.ts'
 import { apart } from './apart.ts'
 import { baseline } from './baselines.ts'
 import { atLeast, atMost, type Benchmark, expectEqual, rates } from './benchmark.ts'
+import { bootOnCores } from './cores.ts'
 import { perRound, type Span } from './drivers/meet.ts'
 import { startPair, takePair } from './pairs.ts'
 
@@ -43,7 +44,7 @@ const contended: Benchmark = {
   goals: [atLeast(0.7, 'Atomics pair')],
   async prepare(quick) {
     const rounds = quick ? 100_000 : 500_000
-    const machine = await boot({ processors: 2 })
+    const machine = await bootOnCores()
     const pair = await startPair('contend')
     return {
       ours: async () => {

@@ -18,7 +18,7 @@ static long count; /* guarded by what is measured */
 static pthread_spinlock_t spin;
 static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
 static sem_t ping, pong;
-static pthread_barrier_t start;
+static _Atomic long missing; /* sides that are not here yet */
 static double begins[2], ends[2];
 
 static double now(void)
@@ -29,13 +29,20 @@ static double now(void)
 }
 
 /* Two sides run on two CPUs: on one they would take turns, and never meet. */
-static void begin_side(void *side)
+static void keep_on(long cpu)
 {
     cpu_set_t cpus;
     CPU_ZERO(&cpus);
-    CPU_SET((long)side, &cpus);
+    CPU_SET(cpu, &cpus);
     pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus);
-    pthread_barrier_wait(&start);
+}
+
+static void begin_side(void *side)
+{
+    keep_on((long)side);
+    atomic_fetch_sub(&missing, 1);
+    while (atomic_load(&missing) > 0) /* who were woken would begin when the other is through */
+        ;
     begins[(long)side] = now();
 }
 
@@ -91,7 +98,7 @@ static void *semaphore_side(void *side)
 static double run(long sides, void *(*body)(void *))
 {
     pthread_t threads[2];
-    pthread_barrier_init(&start, NULL, sides);
+    missing = sides;
     for (long side = 0; side < sides; side++)
         pthread_create(&threads[side], NULL, body, (void *)side);
     for (long side = 0; side < sides; side++)
@@ -116,6 +123,7 @@ static void futex(_Atomic int *word, int operation, int value)
 
 static void *sleeper(void *unused)
 {
+    keep_on(1);
     for (long round = 1; round <= rounds; round++) {
         while (atomic_load(&bell) < round)
             futex(&bell, FUTEX_WAIT_PRIVATE, round - 1);
@@ -129,6 +137,7 @@ static void *sleeper(void *unused)
 static void wake(void)
 {
     pthread_t thread;
+    keep_on(0);
     pthread_create(&thread, NULL, sleeper, NULL);
     for (long round = 1; round <= rounds; round++) {
         for (double until = now() + 100e3; now() < until;)

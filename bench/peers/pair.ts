@@ -1,6 +1,7 @@
 /** One of two plain workers. Each kind of work gives back what was measured, in nanoseconds. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { timed, timedAsync } from '../benchmark.ts'
+import { threadNumber } from '../cores.ts'
 import type { Kind } from '../pairs.ts'
 
 const { kind, buffer, port, side } = workerData as {
@@ -159,4 +160,4 @@ async function work(rounds: number): Promise<void> {
 }
 
 parent.on('message', (rounds: number) => void work(rounds))
-parent.postMessage('ready')
+parent.postMessage(threadNumber())

@@ -58,8 +58,8 @@ function tryTake(lock: number, isExclusive: boolean): boolean {
   }
 }
 
-/** Looks for so long whether a holder on another processor gives the lock back: some 5 µs, less than a sleep costs. */
-const SPINS = 16
+/** Looks for so long whether a holder on another processor gives the lock back: some 20 µs, less than a sleep and a wake-up cost. */
+const SPINS = 64
 
 /** Tries for a while, as long as nobody waits for the lock asleep. Takes interrupts meanwhile. */
 function spinAndTake(lock: number, isExclusive: boolean): boolean {
