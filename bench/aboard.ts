@@ -1,17 +1,22 @@
 /**
- * A machine of one processor in a thread of its own, as a program has it that boots one: in a thread that has seen other
- * machines, V8 knows less of this one (decision 0047). Peers run in a thread of their own as well.
+ * A machine in a process of its own, as the command has it: with its option of V8 (decision 0046), and
+ * with no machine before it on the same thread (decision 0047).
  */
+import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { Worker } from 'node:worker_threads'
+import { fileURLToPath } from 'node:url'
+import { V8_OPTION } from '../cli/v8.ts'
 import type { BootOptions } from '../machine/index.ts'
-import { compiledEnv } from './compiled.ts'
 import { expectEqual, type Take } from './benchmark.ts'
+import { compiledEnv } from './compiled.ts'
 import type { Figure } from './drivers/locks.ts'
+import { answer } from './far.ts'
 
-const THREAD = new URL('./aboard-thread.ts', import.meta.url)
+const PROCESS = fileURLToPath(new URL('./aboard-process.ts', import.meta.url))
 
-/** What the thread is told: a routine of a driver that the machine is to run. */
+export type Options = Pick<BootOptions, 'processors' | 'drivers' | 'trace'>
+
+/** What the process is told: a routine of a driver that its machine is to run. */
 export interface Job {
   driver: string
   routine: string
@@ -27,25 +32,20 @@ export interface Aboard extends Runs {
   end(): Promise<void>
 }
 
-export async function aboard(options: Pick<BootOptions, 'drivers' | 'trace'> = {}): Promise<Aboard> {
-  const thread = new Worker(THREAD, { workerData: options, env: compiledEnv })
-  await answer(thread)
+export async function aboard(options: Options = {}): Promise<Aboard> {
+  const child: ChildProcess = fork(PROCESS, [], { serialization: 'advanced', env: compiledEnv, execArgv: [V8_OPTION] })
+  child.send(options)
+  await answer(child)
   return {
     run(driver, routine, argument) {
-      thread.postMessage({ driver: driver.href, routine, argument } satisfies Job)
-      return answer(thread)
+      child.send({ driver: driver.href, routine, argument } satisfies Job)
+      return answer(child)
     },
     async end() {
-      thread.postMessage(null)
-      await once(thread, 'exit')
+      child.disconnect()
+      await once(child, 'exit')
     },
   }
-}
-
-async function answer(thread: Worker): Promise<unknown> {
-  const [told] = (await once(thread, 'message')) as [unknown]
-  if (told instanceof Error) throw told
-  return told
 }
 
 /** Takes the figure of a routine that counts its rounds. */

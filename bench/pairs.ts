@@ -7,7 +7,7 @@ import { pin } from './cores.ts'
 const FILE = new URL('./peers/pair.ts', import.meta.url)
 
 /** What two workers do with each other: see peers/pair.ts. */
-export type Kind = 'sleep' | 'contend' | 'spin' | 'wake' | 'messages' | 'wakeOneWay' | 'messageOneWay'
+export type Kind = 'sleep' | 'contend' | 'mostly' | 'spin' | 'wake' | 'messages' | 'wakeOneWay' | 'messageOneWay'
 
 export interface Pair {
   /** Has both work through `rounds`; gives back what the first of them measured, in nanoseconds. */

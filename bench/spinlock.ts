@@ -1,5 +1,4 @@
 /** Spin locks and interrupt spin locks: that nobody else wants, and that two processors want. */
-import { boot } from '../machine/index.ts'
 import { aboard, figureOf } from './aboard.ts'
 import { apart } from './apart.ts'
 import { baseline } from './baselines.ts'
@@ -12,12 +11,8 @@ const DRIVER = new URL('./drivers/locks.ts', import.meta.url)
 
 /** `routine` of the driver, on the first of so many processors. */
 async function alone(routine: string, processors: number, rounds: number) {
-  if (processors === 1) {
-    const machine = await aboard()
-    return { ours: figureOf(machine, DRIVER, routine, rounds), close: () => machine.end() }
-  }
-  const machine = await boot({ processors })
-  return { ours: figureOf(machine, DRIVER, routine, rounds), close: () => machine.shutdown() }
+  const machine = await aboard({ processors })
+  return { ours: figureOf(machine, DRIVER, routine, rounds), close: () => machine.end() }
 }
 
 const uncontended: Benchmark[] = [1, 2].map((processors) => ({
@@ -42,6 +37,10 @@ const contended: Benchmark = {
   unit: '/s',
   what: 'holds of a spin lock, two processors that want it all the time',
   goals: [atLeast(0.7, 'Atomics pair')],
+  remark:
+    'While one processor holds the lock the other can do nothing, so what a hold costs beyond the two atomic operations is ' +
+    'lost for both: the level, the holder’s mark, the list of held locks. How often the lock changes hands differs ' +
+    'from run to run, and with it both figures.',
   async prepare(quick) {
     const rounds = quick ? 100_000 : 500_000
     const machine = await bootOnCores()

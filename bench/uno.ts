@@ -103,6 +103,9 @@ export const uno: Benchmark[] = [
     unit: 's/s',
     what: 'emulated Uno whose program never sleeps, and nothing else',
     goals: [atLeast(0.85, 'avr8js'), atLeast(3)],
+    remark:
+      'simavr is C, and the measure of what this host can do: where it takes a second for three emulated ones, so much is ' +
+      'the goal of a JavaScript program.',
     prepare: async (quick) => {
       const seconds = quick ? 1 : 5
       return {

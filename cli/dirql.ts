@@ -5,8 +5,10 @@
  * Exit codes: 0 held, 1 something lost or mixed, 2 usage, 3 no board or no permission, 70 bug check.
  */
 import { readFileSync } from 'node:fs'
+import { setFlagsFromString } from 'node:v8'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { ExitCode, exitCodeOf } from './exitcodes.ts'
+import { V8_OPTION } from './v8.ts'
 
 function integer(least: number, most: number): (text: string) => number {
   return (text) => {
@@ -21,6 +23,7 @@ const program = new Command('dirql')
   .description('Windows-driver-model drivers in TypeScript, against real boards and simulated ones.')
   .version(version)
   .exitOverride()
+  .hook('preAction', () => setFlagsFromString(V8_OPTION))
   .showHelpAfterError('(--help tells what there is)')
   .addHelpText(
     'after',

@@ -51,6 +51,35 @@ function contend(rounds: number): number[] {
   return [ns]
 }
 
+/** As in the machine's driver, and in C. */
+const ROUNDS_PER_WRITE = 100
+const WRITER = -1
+
+/** Both read what a word guards that counts readers, and one time in a hundred change it. */
+function readMostly(rounds: number): number[] {
+  meet()
+  let seen = 0
+  const ns = timed(rounds * 2, () => {
+    for (let round = 0; round < rounds; round++) {
+      if (round % ROUNDS_PER_WRITE === 0) {
+        while (Atomics.compareExchange(words, LOCK, 0, WRITER) !== 0) Atomics.pause()
+        raiseCount()
+        Atomics.store(words, LOCK, 0)
+      } else {
+        for (let held = Atomics.load(words, LOCK); ; held = Atomics.load(words, LOCK)) {
+          if (held !== WRITER && Atomics.compareExchange(words, LOCK, held, held + 1) === held) break
+          Atomics.pause()
+        }
+        seen += words[COUNT] as number
+        Atomics.sub(words, LOCK, 1)
+      }
+    }
+    meet()
+  })
+  if (seen < 0) throw new Error('the count went down')
+  return [ns]
+}
+
 function pingPong(rounds: number, awaitTurn: () => void): number[] {
   meet()
   const ns = timed(rounds * 2, () => {
@@ -148,6 +177,7 @@ const WORK: Record<Kind, (rounds: number) => number[] | Promise<number[]>> = {
     return []
   },
   contend,
+  mostly: readMostly,
   spin: (rounds) => pingPong(rounds, awaitSpinning),
   wake: (rounds) => pingPong(rounds, awaitAsleep),
   messages,
