@@ -4,9 +4,6 @@
  */
 import { spawnSync } from 'node:child_process'
 import { readlinkSync } from 'node:fs'
-import { boot, type Machine } from '../machine/index.ts'
-
-const DRIVER = new URL('./drivers/thread.ts', import.meta.url)
 
 /** The calling thread's number in Linux; 0 elsewhere. */
 export function threadNumber(): number {
@@ -25,12 +22,4 @@ export function pin(threads: readonly number[]): void {
     isTold = true
     console.error(`bench: the host chooses which threads share a core, for it lets nobody else: ${reason}`)
   }
-}
-
-/** A machine of two processors. */
-export async function bootOnCores(): Promise<Machine> {
-  const machine = await boot({ processors: 2 })
-  const threads = [0, 1].map((processor) => machine.run(DRIVER, 'numberOf', null, processor))
-  pin((await Promise.all(threads)) as number[])
-  return machine
 }

@@ -1,9 +1,8 @@
 /** Hand-overs through a named event: between threads of one processor, and between two processors. */
-import { boot, type Machine } from '../machine/index.ts'
+import { aboard, type Aboard } from './aboard.ts'
 import { apart } from './apart.ts'
 import { baseline } from './baselines.ts'
 import { atLeast, atMost, type Benchmark, expectEqual, rate, rates, timedAsync } from './benchmark.ts'
-import { bootOnCores } from './cores.ts'
 import { startPair, takePair } from './pairs.ts'
 
 /**
@@ -11,10 +10,12 @@ import { startPair, takePair } from './pairs.ts'
  * core, where who spins keeps the other from running.
  */
 const MANY = { quick: 20_000, full: 60_000 }
+/** Until what waits and wakes is compiled. */
+const WARM_UP = 40_000
 const DRIVER = new URL('./drivers/events.ts', import.meta.url)
 
 /** Runs two sides on the machine and gives back nanoseconds a hand-over. */
-async function handOver(machine: Machine, rounds: number, sides: [string, object, number][]): Promise<number> {
+async function handOver(machine: Aboard, rounds: number, sides: [string, object, number][]): Promise<number> {
   const address = await machine.run(DRIVER, 'create')
   const ns = await timedAsync(rounds * 2, () =>
     Promise.all(
@@ -33,18 +34,19 @@ export const event: Benchmark[] = [
     goals: [atLeast(1, 'async-mutex')],
     async prepare(quick) {
       const rounds = quick ? 10_000 : 100_000
-      const machine = await boot()
+      const machine = await aboard()
       const sides: [string, object, number][] = [
         ['share', {}, 0],
         ['share', {}, 0],
       ]
+      await handOver(machine, WARM_UP, sides)
       return {
         ours: rate(() => handOver(machine, rounds, sides)),
         peers: rates({
           'async-mutex': apart('locks', 'asyncMutexHandOver', rounds),
           'async-lock': apart('locks', 'asyncLockHandOver', rounds),
         }),
-        close: () => machine.shutdown(),
+        close: () => machine.end(),
       }
     },
   },
@@ -55,7 +57,7 @@ export const event: Benchmark[] = [
     goals: [atMost(2, 'Atomics.wait and notify'), atMost(0.5, 'postMessage')],
     async prepare(quick) {
       const rounds = quick ? 3000 : 20_000
-      const machine = await bootOnCores()
+      const machine = await aboard({ processors: 2 })
       const [asleep, spinning, messages] = await Promise.all([
         startPair('wake'),
         startPair('spin'),
@@ -73,7 +75,7 @@ export const event: Benchmark[] = [
           'Atomics, both spinning': takePair(spinning, rounds, rounds * 2),
           ...baseline('POSIX semaphores', 'semaphores', rounds),
         },
-        close: async () => void (await Promise.all([machine.shutdown(), asleep.end(), spinning.end(), messages.end()])),
+        close: async () => void (await Promise.all([machine.end(), asleep.end(), spinning.end(), messages.end()])),
       }
     },
   },

@@ -1,7 +1,7 @@
 /** How long it takes until another processor, which sleeps, runs an ISR. */
+import { aboard } from './aboard.ts'
 import { baseline } from './baselines.ts'
 import { atMost, type Benchmark, expectEqual, type Goal, quantile } from './benchmark.ts'
-import { bootOnCores } from './cores.ts'
 import { startPair, takePair } from './pairs.ts'
 
 /** Interrupts until what runs behind a wake-up is compiled. */
@@ -23,7 +23,7 @@ function shareBelow(name: string, share: number, goals: readonly Goal[]): Benchm
     runs: RUNS,
     async prepare(quick) {
       const rounds = quick ? 100 : 500
-      const machine = await bootOnCores()
+      const machine = await aboard({ processors: 2 })
       const [wake, message] = await Promise.all([startPair('wakeOneWay'), startPair('messageOneWay')])
       const address = await machine.run(DRIVER, 'connect', null, 1)
       let asserted = 0
@@ -41,7 +41,7 @@ function shareBelow(name: string, share: number, goals: readonly Goal[]): Benchm
         },
         close: async () => {
           expectEqual(await machine.run(DRIVER, 'disconnect', address, 1), asserted, 'the count of interrupts')
-          await Promise.all([machine.shutdown(), wake.end(), message.end()])
+          await Promise.all([machine.end(), wake.end(), message.end()])
         },
       }
     },

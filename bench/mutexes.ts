@@ -3,7 +3,6 @@ import { aboard, figureOf } from './aboard.ts'
 import { apart } from './apart.ts'
 import { baseline } from './baselines.ts'
 import { atLeast, atMost, type Benchmark, type Contenders, expectEqual, rates } from './benchmark.ts'
-import { bootOnCores } from './cores.ts'
 import { perRound, type Span } from './drivers/meet.ts'
 import { startPair, takePair } from './pairs.ts'
 
@@ -48,7 +47,7 @@ const readMostly: Benchmark = {
     'sleep. C holds its lock so briefly that one core often takes it several times before the other sees it free.',
   async prepare(quick) {
     const rounds = quick ? 100_000 : 500_000
-    const machine = await bootOnCores()
+    const machine = await aboard({ processors: 2 })
     const pair = await startPair('mostly')
     return {
       ours: async () => {
@@ -63,7 +62,7 @@ const readMostly: Benchmark = {
         'Atomics, readers counted': takePair(pair, rounds, Math.ceil(rounds / ROUNDS_PER_WRITE) * 2),
         ...baseline('pthread_rwlock', 'rwlock-mostly', rounds),
       }),
-      close: async () => void (await Promise.all([machine.shutdown(), pair.end()])),
+      close: async () => void (await Promise.all([machine.end(), pair.end()])),
     }
   },
 }

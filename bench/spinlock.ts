@@ -3,7 +3,6 @@ import { aboard, figureOf } from './aboard.ts'
 import { apart } from './apart.ts'
 import { baseline } from './baselines.ts'
 import { atLeast, atMost, type Benchmark, expectEqual, rates } from './benchmark.ts'
-import { bootOnCores } from './cores.ts'
 import { perRound, type Span } from './drivers/meet.ts'
 import { startPair, takePair } from './pairs.ts'
 
@@ -43,7 +42,7 @@ const contended: Benchmark = {
     'from run to run, and with it both figures.',
   async prepare(quick) {
     const rounds = quick ? 100_000 : 500_000
-    const machine = await bootOnCores()
+    const machine = await aboard({ processors: 2 })
     const pair = await startPair('contend')
     return {
       ours: async () => {
@@ -57,7 +56,7 @@ const contended: Benchmark = {
         'Atomics pair': takePair(pair, rounds, rounds * 2),
         ...baseline('pthread_spin_lock', 'spin-contended', rounds),
       }),
-      close: async () => void (await Promise.all([machine.shutdown(), pair.end()])),
+      close: async () => void (await Promise.all([machine.end(), pair.end()])),
     }
   },
 }
