@@ -6,6 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
 import { boot, type BootOptions, BugCheckError, LoadError, type Machine, UsageError } from '../../machine/index.ts'
+import { KeBugCheckEx, KeDelayExecutionThread, KernelMode } from '../../ddi/wdm.ts'
 import { BugCode } from '../../kernel/ke/bugcodes.ts'
 
 const faulty = (name: string): URL => new URL(`./drivers/faults/${name}.ts`, import.meta.url)
@@ -322,6 +323,18 @@ describe('a driver image', () => {
 })
 
 describe('boot', () => {
+  test.for([
+    [{}, true],
+    [{ trace: false }, false],
+    [{ build: 'free' }, false],
+    [{ build: 'free', trace: true }, true],
+  ] as const)('with %j keeps the last events for the crash record: %j', async ([options, isKept]) => {
+    await using machine = await boot({ ...options, localRoutines: true })
+    await machine.run(async () => KeDelayExecutionThread(KernelMode, false, -10_000))
+    const error = await rejection(machine.run(() => KeBugCheckEx(0xe2, 0, 0, 0, 0)))
+    expect((error as BugCheckError).record.trace.length > 0).toBe(isKept)
+  })
+
   test.for<[object, RegExp]>([
     [{ verifier: true }, /boot: the verifier is not there yet/],
     [{ processor: 2 }, /boot has no option 'processor'; it has processors/],
@@ -338,6 +351,7 @@ describe('boot', () => {
     [{ drivers: 'driver.ts' }, /drivers is "driver.ts"; it must be an array/],
     [{ localRoutines: 'yes' }, /localRoutines is "yes"; it must be true or false/],
     [{ print: 'stderr' }, /print is "stderr"; it must be a function/],
+    [{ trace: 'no' }, /trace is "no"; it must be true or false/],
   ])('with %j is a UsageError that says what to write', async ([options, message]) => {
     const error = await rejection(boot(options as BootOptions).then((machine) => machine.shutdown()))
     expect(error, String(error)).toBeInstanceOf(UsageError)
