@@ -28,7 +28,7 @@ type Token =
 export function unboundedReason(match: string): string | null {
   const tokens = tokensOf(match)
   if (typeof tokens === 'string') return tokens
-  return nestedReason(tokens) ?? looseReason(tokens)
+  return nestedReason(tokens) ?? looseReason(tokens, isAnchored(match, tokens))
 }
 
 function tokensOf(match: string): Token[] | string {
@@ -87,15 +87,32 @@ function nestedReason(tokens: readonly Token[]): string | null {
   return ways > MOST_WAYS ? `it has ${ways} ways through its alternatives; ${MOST_WAYS} are the most` : null
 }
 
-/** Repetitions that end where something follows which they could have matched, too: each is tried at every length. */
-function looseReason(tokens: readonly Token[]): string | null {
-  const loose = tokens.filter(
-    (token, index) => token.kind === 'atom' && token.isVaried && isLoose(token.set, tokens, index),
-  )
-  const repeats = tokens.filter((token) => token.kind === 'close' && token.isRepeated)
-  return loose.length + repeats.length <= MOST_LOOSE
-    ? null
-    : `it has ${loose.length + repeats.length} repetitions that run into what follows them, such as .* before a letter; ${MOST_LOOSE} are the most`
+/** Whether it is tried at the beginning of the line only, and not at each place in it. */
+function isAnchored(match: string, tokens: readonly Token[]): boolean {
+  let depth = 0
+  for (const { kind } of tokens) {
+    if (kind === 'or' && depth === 0) return false
+    depth += Number(kind === 'open') - Number(kind === 'close')
+  }
+  return match.startsWith('^')
+}
+
+/**
+ * Repetitions that end where something follows which they could have matched, too: each is tried at every length. One
+ * behind them that is tried at one length only goes through the line as often as they have ways.
+ */
+function looseReason(tokens: readonly Token[], anchored: boolean): string | null {
+  const isVaried = (token: Token): boolean => token.kind === 'atom' && token.isVaried
+  const isCounted = (token: Token, index: number): boolean =>
+    (token.kind === 'close' && token.isRepeated) ||
+    (token.kind === 'atom' && token.isVaried && isLoose(token.set, tokens, index))
+  const count = tokens.filter(isCounted).length
+  const last = tokens.findLastIndex(isCounted)
+  if (count > MOST_LOOSE) {
+    return `it has ${count} repetitions that run into what follows them, such as .* before a letter; ${MOST_LOOSE} are the most`
+  }
+  if (count < MOST_LOOSE || anchored || !tokens.slice(last + 1).some(isVaried)) return null
+  return `it has ${count} repetitions that run into what follows them, such as .* before a letter, and one more behind them; begin it with ^, or take one out`
 }
 
 function isLoose(set: readonly boolean[], tokens: readonly Token[], index: number): boolean {

@@ -33,7 +33,7 @@ test('bench --json prints one JSON object, with figures, peers, limits, ratios a
       peers: { [peer]: expect.any(Number) },
       limits: {},
       ratios: { [peer]: expect.any(Number) },
-      runs: 3,
+      runs: expect.any(Number),
     },
   })
 })

