@@ -5,9 +5,9 @@ import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { quantile, type Take } from './benchmark.ts'
+import { CACHE } from './cache.ts'
 
 const SOURCE = join(import.meta.dirname, 'c', 'baselines.c')
-const FOLDER = join(import.meta.dirname, 'node_modules', '.cache')
 
 const run = promisify(execFile)
 let program: string | null | undefined
@@ -27,9 +27,9 @@ export function baseline(name: string, command: string, rounds: number, share = 
 /** The program's path; null where it cannot be built. */
 function build(): string | null {
   const hash = createHash('sha256').update(readFileSync(SOURCE)).digest('hex').slice(0, 12)
-  const path = join(FOLDER, `baselines-${hash}`)
+  const path = join(CACHE, `baselines-${hash}`)
   if (existsSync(path)) return path
-  mkdirSync(FOLDER, { recursive: true })
+  mkdirSync(CACHE, { recursive: true })
   const unfinished = `${path}.${process.pid}`
   const { error, status, stderr } = spawnSync('cc', ['-O2', '-pthread', '-o', unfinished, SOURCE], { encoding: 'utf8' })
   if (status === 0) {

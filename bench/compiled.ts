@@ -1,7 +1,8 @@
 /** The environment of the benchmarks' own threads and processes: all load the same files, which are compiled once. */
 import { join } from 'node:path'
+import { CACHE } from './cache.ts'
 
 export const compiledEnv: NodeJS.ProcessEnv = {
   ...process.env,
-  NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules', '.cache', 'compiled'),
+  NODE_COMPILE_CACHE: join(CACHE, 'compiled'),
 }

@@ -6,20 +6,20 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { boot } from '../machine/index.ts'
 import { Skip } from './benchmark.ts'
+import { CACHE } from './cache.ts'
 
 const ROOT = join(import.meta.dirname, '..')
-const FOLDER = join(import.meta.dirname, 'node_modules', '.cache')
 const BUILD = join(ROOT, 'scripts', 'build.ts')
 const SOURCES = '{base,classes,cli,ddi,drivers,firmware-sim,hal,kernel,machine,wire}/**/*.ts'
 const STEM = 'dist-'
 
 /** Where it lies. */
 export function dist(): string {
-  const path = join(FOLDER, `${STEM}${stamp()}`)
+  const path = join(CACHE, `${STEM}${stamp()}`)
   if (existsSync(path)) return path
   console.error('bench: building the package')
-  for (const old of existsSync(FOLDER) ? readdirSync(FOLDER) : []) {
-    if (old.startsWith(STEM)) rmSync(join(FOLDER, old), { recursive: true })
+  for (const old of existsSync(CACHE) ? readdirSync(CACHE) : []) {
+    if (old.startsWith(STEM)) rmSync(join(CACHE, old), { recursive: true })
   }
   const unfinished = `${path}.${process.pid}`
   const { status, stdout, stderr } = spawnSync(process.execPath, [BUILD, unfinished], { cwd: ROOT, encoding: 'utf8' })
