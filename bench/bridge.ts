@@ -1,5 +1,6 @@
 /** Interrupts over the bridge, each answered by a register write: on a PTY, and on the link of models. */
 import { openPipe } from '../hal/links/pipe.ts'
+import { realWorld } from '../hal/realworld.ts'
 import { boot } from '../machine/index.ts'
 import { beside } from './apart.ts'
 import { atLeast, atMost, type Benchmark, type Contenders, quantile } from './benchmark.ts'
@@ -7,7 +8,6 @@ import { ANSWER, answerTo, chainBoard, COUNT } from './drivers/chainboard.ts'
 import { LINES, startFar } from './far.ts'
 import { type Circled, circle, circleBoard } from './far/circle.ts'
 import { jsonHost, serveJson } from './far/json.ts'
-import { realWorld } from './far/world.ts'
 
 const DRIVER = new URL('./drivers/chain.ts', import.meta.url)
 const JSON_LINES = 'ReadlineParser and JSON.parse'
@@ -49,7 +49,7 @@ async function onModelLink({ lines, figure }: Wanted, rounds: number): Promise<C
 
 /** A board and its host in this thread, with a pipe of the same delays between them. */
 function jsonBoard() {
-  const world = realWorld()
+  const { world } = realWorld()
   const board = circleBoard(LINES, world)
   let toHost: (bytes: Uint8Array) => void = () => {}
   let toBoard: (bytes: Uint8Array) => void = () => {}

@@ -1,8 +1,7 @@
 /** A bridge session on a serial port, with no machine: for commands that look at the wire. */
 import { randomInt } from 'node:crypto'
-import { Alarm, monotonicBase, monotonicTicks } from '../hal/clock.ts'
 import { openSerial, type SerialLink } from '../hal/links/serial.ts'
-import { World } from '../hal/world.ts'
+import { realWorld } from '../hal/realworld.ts'
 import { type BridgeEvents, BridgeHost, type Opened } from '../wire/bridge/host.ts'
 
 export interface SessionOptions {
@@ -28,14 +27,7 @@ export interface Session {
 
 /** Opens the port and says hello, for three seconds. */
 export async function openSession({ path, baud, events, sent, received, closed }: SessionOptions): Promise<Session> {
-  const base = monotonicBase()
-  const now = (): number => monotonicTicks(base)
-  const world = new World(now)
-  const alarm = new Alarm(now, () => {
-    world.run()
-    alarm.arm(world.next)
-  })
-  world.onNext = (at) => alarm.arm(at)
+  const { world, stop } = realWorld()
   let take = (_bytes: Uint8Array): void => {}
   const link = await openSerial(
     { path, baudRate: baud },
@@ -58,10 +50,10 @@ export async function openSession({ path, baud, events, sent, received, closed }
     link,
     host,
     opened,
-    now,
+    now: () => world.now(),
     async close() {
       host.close()
-      alarm.stop()
+      stop()
       await link.close()
     },
   }

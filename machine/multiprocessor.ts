@@ -5,10 +5,11 @@
  */
 import { existsSync } from 'node:fs'
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
-import { Alarm, monotonicBase, monotonicTicks, systemTimeNow } from '../hal/clock.ts'
+import { monotonicBase, monotonicTicks, systemTimeNow } from '../hal/clock.ts'
 import { MainTurns } from '../hal/mainturns.ts'
 import { every, sleepMs, watchTurns } from '../hal/timers.ts'
 import { siblingFile } from '../hal/siblingfile.ts'
+import { moveByTimers } from '../hal/realworld.ts'
 import { World } from '../hal/world.ts'
 import { BugCode, bugCheckName } from '../kernel/ke/bugcodes.ts'
 import { driverFrame } from '../kernel/ke/bugcheck.ts'
@@ -87,7 +88,7 @@ export class Multiprocessor extends BaseMachine {
   readonly #seats: Seat[] = []
   readonly #calls = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>()
   readonly #turns: MainTurns | null
-  readonly #alarm: Alarm | null
+  readonly #stopWorld: (() => void) | null
   readonly #base = monotonicBase()
   #nextCall = 1
   #isDown = false
@@ -110,20 +111,7 @@ export class Multiprocessor extends BaseMachine {
       options.isVirtual ? (f64[Block.VirtualTime >> 3] as number) : monotonicTicks(this.#base),
     )
     this.#turns = options.isVirtual ? this.#makeTurns() : null
-    this.#alarm = options.isVirtual ? null : this.#makeAlarm()
-  }
-
-  /** On the real clock the world moves by the host's timers. */
-  #makeAlarm(): Alarm {
-    const alarm: Alarm = new Alarm(
-      () => this.world.now(),
-      () => {
-        this.world.run()
-        alarm.arm(this.world.next)
-      },
-    )
-    this.world.onNext = (at) => alarm.arm(at)
-    return alarm
+    this.#stopWorld = options.isVirtual ? null : moveByTimers(this.world)
   }
 
   #makeTurns(): MainTurns {
@@ -376,7 +364,7 @@ export class Multiprocessor extends BaseMachine {
     this.#stopWatchdog()
     this.#unwatch()
     this.#turns?.stop()
-    this.#alarm?.stop()
+    this.#stopWorld?.()
     this.world.clear()
     this.outstanding.rejectAll(new UsageError('the machine was shut down'))
     await this.closeBoards()

@@ -1,15 +1,15 @@
 /** A board in a process of its own, at the far end of a pseudo terminal. Its first message is the terminal's path. */
 import type { Link } from '../../hal/links/link.ts'
 import { openPty } from '../../hal/links/pty.ts'
+import { realWorld } from '../../hal/realworld.ts'
 import { BridgeDevice } from '../../wire/bridge/device.ts'
 import { type BoardKind, type CircleRequest, LINES } from '../far.ts'
 import { circle, circleBoard } from './circle.ts'
 import { serveJson } from './json.ts'
 import { textBoard } from './messages.ts'
-import { realWorld } from './world.ts'
 
 const kind = process.argv[2] as BoardKind
-const world = realWorld()
+const { world } = realWorld()
 const board = circleBoard(LINES, world)
 
 let take: (bytes: Uint8Array) => void = () => {}

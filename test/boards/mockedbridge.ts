@@ -6,9 +6,8 @@
 import type { BenchHands, Cable } from '../../cli/bench/bench.ts'
 import { conform } from '../../cli/bench/conformance.ts'
 import { UnoModel } from '../../firmware-sim/uno-model.ts'
-import { Alarm, monotonicBase, monotonicTicks } from '../../hal/clock.ts'
 import { sleepMs } from '../../hal/timers.ts'
-import { World } from '../../hal/world.ts'
+import { realWorld } from '../../hal/realworld.ts'
 import { readBoardFile } from '../../machine/boardfile.ts'
 import { layoutsOf } from '../../machine/boardplan.ts'
 import { BridgeDevice } from '../../wire/bridge/device.ts'
@@ -43,14 +42,7 @@ class Firmware {
   #unsent = 0
 
   constructor() {
-    const base = monotonicBase()
-    const now = (): number => monotonicTicks(base)
-    const world = new World(now)
-    const alarm = new Alarm(now, () => {
-      world.run()
-      alarm.arm(world.next)
-    })
-    world.onNext = (at) => alarm.arm(at)
+    const { world } = realWorld()
     const layouts = layoutsOf(readBoardFile('hid-bridge'))
     this.model = new UnoModel({ layouts, chips: [], time: world })
     this.device = new BridgeDevice({

@@ -8,9 +8,8 @@ import { AcmDevice } from '../../firmware-sim/usb/acm.ts'
 import { HidUsbDevice, RAW_HID } from '../../firmware-sim/usb/hid.ts'
 import { nodeOf } from '../../firmware-sim/usb/sysfs.ts'
 import { type Plugged, plugIn } from '../../firmware-sim/usb/vhci.ts'
-import { Alarm, monotonicBase, monotonicTicks } from '../../hal/clock.ts'
 import { sleepMs } from '../../hal/timers.ts'
-import { World } from '../../hal/world.ts'
+import { realWorld } from '../../hal/realworld.ts'
 import { BridgeDevice } from '../../wire/bridge/device.ts'
 import { fromReport, toReports } from '../../wire/bridge/reports.ts'
 import { TICKS_PER_MS } from '../../wire/bridge/talk.ts'
@@ -53,14 +52,7 @@ class UsbBoard {
   constructor(kind: BoardKind) {
     this.#kind = kind
     const { layouts, chips } = kind
-    const base = monotonicBase()
-    const now = (): number => monotonicTicks(base)
-    const world = new World(now)
-    const alarm = new Alarm(now, () => {
-      world.run()
-      alarm.arm(world.next)
-    })
-    world.onNext = (at) => alarm.arm(at)
+    const { world } = realWorld()
     this.model = new UnoModel({ layouts, chips, time: world })
     this.bridge = new BridgeDevice({
       time: world,
