@@ -63,7 +63,7 @@ export class Skip extends Error {
 const RUNS = 5
 const QUICK_RUNS = 3
 /** In a hurry no further run begins behind that. */
-const QUICK_MS = 400
+const QUICK_MS = 250
 
 export function median(figures: readonly number[]): number {
   return quantile(figures, 0.5)

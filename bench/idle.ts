@@ -5,7 +5,7 @@ import { atMost, type Benchmark, expectEqual, type Take } from './benchmark.ts'
 import { startPair } from './pairs.ts'
 
 const LONG_MS = 5000
-const SHORT_MS = 2000
+const SHORT_MS = 1500
 /** Until nothing compiles any more, and garbage of the start is collected. */
 const SETTLE_MS = 1000
 const BOARDS = 4

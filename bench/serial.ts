@@ -63,7 +63,7 @@ function messages(name: string, processors: number, goals: readonly Goal[]): Ben
     what: `text lines from a PTY to the program's promises: serialport, interrupt, driver, IRP; ${on(processors)}`,
     goals,
     prepare(quick) {
-      const count = wholeBatches(quick ? 20_000 : 100_000)
+      const count = wholeBatches(quick ? 10_000 : 100_000)
       return compare(processors, (port, path) => ({
         ours: rate(() => stream(port, count)),
         peers: rates({ [RAW]: beside('serial', 'streamed', { path, count }) }),
@@ -79,7 +79,7 @@ function echoes(name: string, processors: number, goals: readonly Goal[]): Bench
     what: `from a text line that the program writes to the promise of its echo, over a PTY, p50; ${on(processors)}`,
     goals,
     prepare(quick) {
-      const count = quick ? (processors === 1 ? 600 : 200) : 2000
+      const count = quick ? (processors === 1 ? 400 : 100) : 2000
       return compare(processors, (port, path) => ({
         ours: async () => quantile(await echo(port, count), 0.5),
         peers: { [RAW]: beside('serial', 'echoed', { path, count }) },

@@ -85,11 +85,11 @@ export const uno: Benchmark[] = [
       'Time of the processor, not of the clock; above 1 s/s it is faster than real time. avr8js runs the same image and ' +
       'nothing else; it knows no sleep, so it executes every cycle.',
     async prepare(quick) {
-      const seconds = quick ? 2 : 10
+      const seconds = quick ? 1 : 10
       const machine = await bootUno()
       return {
         ours: () => speedOf(seconds, () => work(machine, seconds)),
-        peers: { avr8js: apart('uno', 'firmware', { image: FIRMWARE, seconds: quick ? 1 : 5 }) },
+        peers: { avr8js: apart('uno', 'firmware', { image: FIRMWARE, seconds: quick ? 0.5 : 5 }) },
         async close() {
           const report = await machine.board('uno').busReport()
           expectEqual(report?.mixedTransactions, 0, 'the count of sequences on the bus that were cut into')
@@ -107,7 +107,7 @@ export const uno: Benchmark[] = [
       'simavr is C, and the measure of what this host can do: where it takes a second for three emulated ones, so much is ' +
       'the goal of a JavaScript program.',
     prepare: async (quick) => {
-      const seconds = quick ? 1 : 5
+      const seconds = quick ? 0.5 : 5
       return {
         ours: busy(seconds),
         peers: { avr8js: apart('uno', 'busy', { image: BUSY, seconds }), ...simavr(BUSY, seconds) },
